@@ -1,0 +1,318 @@
+"""Order, OrderEvent, Attempt, Intent, Fill, DeadLetter, AccountLease, Anomaly, and the ledger: Posting, Balance, Position."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+
+from orders.states import Mutation, Status
+from project.lib import clock, ids
+from venues.models import Account
+
+ZERO = Decimal(0)
+
+
+def money(**options: Any) -> models.DecimalField[Decimal, Decimal]:
+    """Return the one column type for prices, quantities and amounts."""
+    return models.DecimalField(max_digits=38, decimal_places=18, **options)
+
+
+class Order(models.Model):
+    """An order intent and where it stands. Written by orders.events alone; a projection of its events."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="orders")
+    client_order_id = models.CharField(max_length=64)
+    body_digest = models.CharField(max_length=64)
+    symbol = models.CharField(max_length=64)
+    side = models.CharField(max_length=4)
+    type = models.CharField(max_length=16)
+    quantity = money()
+    price = money(null=True)
+    trigger_price = money(null=True)
+    time_in_force = models.CharField(max_length=4, default="gtc")
+    post_only = models.BooleanField(default=False)
+    reduce_only = models.BooleanField(default=False)
+    expires_at = models.DateTimeField(null=True)
+    strategy = models.CharField(max_length=64, blank=True, default="")
+    source = models.CharField(max_length=150, blank=True, default="", help_text="Person or token that sent it.")
+    is_external = models.BooleanField(default=False, help_text="Placed at the venue by somebody else, adopted here.")
+
+    status = models.CharField(max_length=16, default=Status.RECEIVED)
+    mutation = models.CharField(max_length=16, default=Mutation.NONE)
+    filled_quantity = money(default=ZERO)
+    filled_value = money(default=ZERO)
+    reason_code = models.CharField(max_length=64, blank=True, default="")
+    reason_message = models.CharField(max_length=500, blank=True, default="")
+    reason_venue_code = models.CharField(max_length=64, blank=True, default="")
+    venue_order_id = models.CharField(max_length=100, blank=True, default="")
+    submit_tries = models.PositiveSmallIntegerField(default=0)
+    last_price_seen = money(null=True)
+    version = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(default=clock.now)
+    updated_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "client_order_id"], name="order_client_id_for_ever"),
+            models.UniqueConstraint(
+                fields=["account", "symbol", "venue_order_id"],
+                condition=~Q(venue_order_id=""),
+                name="order_venue_id",
+            ),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="order_quantity_positive"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["account", "status"],
+                condition=~Q(status__in=["denied", "filled", "cancelled", "expired", "rejected"]),
+                name="order_alive",
+            ),
+            models.Index(fields=["-created_at", "id"], name="order_newest"),
+            models.Index(fields=["account", "-created_at"], name="order_account_newest"),
+        ]
+
+    @property
+    def leaves_quantity(self) -> Decimal:
+        """What may still fill: nothing once the order is terminal."""
+        from_quantity = max(self.quantity - self.filled_quantity, ZERO)
+        return ZERO if self.status in {"denied", "filled", "cancelled", "expired", "rejected"} else from_quantity
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Value filled divided by quantity filled, or None before the first fill."""
+        return self.filled_value / self.filled_quantity if self.filled_quantity else None
+
+
+class OrderEvent(models.Model):
+    """One thing that happened to an order, in the account's own gapless sequence. Append only."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="events")
+    sequence = models.BigIntegerField()
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")
+    kind = models.CharField(max_length=32)
+    status_before = models.CharField(max_length=16, blank=True, default="")
+    status_after = models.CharField(max_length=16, blank=True, default="")
+    data = models.JSONField(default=dict)
+    source = models.CharField(max_length=32)
+    occurred_at = models.DateTimeField(null=True, help_text="The venue's claim.")
+    received_at = models.DateTimeField(help_text="When this process had it in hand.")
+    recorded_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "sequence"], name="event_sequence_once")]
+        indexes = [models.Index(fields=["order", "sequence"], name="event_order")]
+
+
+class Attempt(models.Model):
+    """One wire action, committed before its first byte leaves."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="attempts")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="attempts")
+    action = models.CharField(max_length=8)
+    venue_client_id = models.CharField(max_length=40)
+    epoch = models.BigIntegerField()
+    request_digest = models.CharField(max_length=64)
+    window_ms = models.IntegerField()
+    valid_until = models.DateTimeField(null=True, help_text="After this the venue refuses the request; null: no such window.")
+    sent_at = models.DateTimeField()
+    outcome = models.CharField(max_length=12, blank=True, default="", help_text="Blank while in flight.")
+    outcome_at = models.DateTimeField(null=True)
+    code = models.CharField(max_length=64, blank=True, default="")
+    message = models.CharField(max_length=500, blank=True, default="")
+    evidence = models.JSONField(default=list)
+    lookups_absent = models.PositiveIntegerField(default=0)
+    last_lookup_at = models.DateTimeField(null=True)
+    resolved_at = models.DateTimeField(null=True)
+    resolution = models.CharField(max_length=32, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "venue_client_id"], condition=Q(action="submit"), name="attempt_client_id_once"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["order"], name="attempt_order_newest"),
+            models.Index(
+                fields=["account", "sent_at"],
+                condition=Q(outcome__in=["", "unknown"], resolved_at=None),
+                name="attempt_unresolved",
+            ),
+        ]
+
+
+class Intent(models.Model):
+    """What web asks the owner to do: cancel an order, activate or probe an account. A row, then a wake-up."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="intents")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, related_name="intents")
+    action = models.CharField(max_length=16)
+    data = models.JSONField(default=dict)
+    requested_by = models.CharField(max_length=150)
+    requested_at = models.DateTimeField(default=clock.now)
+    done_at = models.DateTimeField(null=True)
+    result = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        indexes = [models.Index(fields=["account"], condition=Q(done_at=None), name="intent_waiting")]
+
+
+class Fill(models.Model):
+    """One trade of ours, booked once: unique by account, symbol, venue trade id and side."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="fills")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="fills")
+    symbol = models.CharField(max_length=64)
+    side = models.CharField(max_length=4)
+    price = money()
+    quantity = money()
+    quote_quantity = money()
+    fee = money(default=ZERO)
+    fee_asset = models.CharField(max_length=32, blank=True, default="")
+    liquidity = models.CharField(max_length=5, blank=True, default="")
+    venue_trade_id = models.CharField(max_length=100)
+    venue_order_id = models.CharField(max_length=100)
+    source = models.CharField(max_length=32)
+    executed_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "symbol", "venue_trade_id", "side"], name="fill_once")
+        ]
+        indexes = [
+            models.Index(fields=["account", "-executed_at"], name="fill_account_newest"),
+            models.Index(fields=["-executed_at", "id"], name="fill_newest"),
+        ]
+
+
+class DeadLetter(models.Model):
+    """A doubt the product could not settle by itself; exposure stays reserved until a person closes it."""
+
+    class Status(models.TextChoices):
+        OPEN = "open"
+        RESOLVED = "resolved"
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="dead_letters")
+    attempt = models.ForeignKey(Attempt, on_delete=models.PROTECT, null=True, related_name="dead_letters")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="dead_letters")
+    cause = models.CharField(max_length=64)
+    explanation = models.CharField(max_length=500)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
+    money_at_risk = money()
+    money_at_risk_asset = models.CharField(max_length=32)
+    evidence = models.JSONField(default=list)
+    looked_at = models.DateTimeField(null=True)
+    resolution = models.CharField(max_length=32, blank=True, default="")
+    resolution_reason = models.CharField(max_length=500, blank=True, default="")
+    resolved_by = models.CharField(max_length=150, blank=True, default="")
+    created_at = models.DateTimeField(default=clock.now)
+    resolved_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["attempt"], condition=Q(status="open"), name="dead_letter_one_open")
+        ]
+
+
+class AccountLease(models.Model):
+    """Who may talk to an account's venue. The epoch rises with every change of owner."""
+
+    account = models.OneToOneField(Account, on_delete=models.CASCADE, primary_key=True, related_name="lease")
+    holder = models.CharField(max_length=120, blank=True, default="")
+    epoch = models.BigIntegerField(default=0)
+    expires_at = models.DateTimeField(null=True)
+    renewed_at = models.DateTimeField(null=True)
+    nonce_floor = models.BigIntegerField(default=0)
+    build = models.CharField(max_length=64, blank=True, default="")
+
+
+class Posting(models.Model):
+    """One leg of a journal entry; the legs of an entry sum to zero per asset. Append only."""
+
+    class Book(models.TextChoices):
+        VENUE = "venue", "what the account holds at the venue"
+        TRADING = "trading"
+        FEES = "fees"
+        FUNDING = "funding"
+        TRANSFERS = "transfers"
+        ADJUSTMENTS = "adjustments"
+        OPENING = "opening"
+
+    entry = models.UUIDField()
+    leg = models.PositiveSmallIntegerField()
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="postings")
+    asset = models.CharField(max_length=32)
+    book = models.CharField(max_length=16, choices=Book.choices)
+    amount = money()
+    cause = models.CharField(max_length=16)
+    fill = models.ForeignKey(Fill, on_delete=models.PROTECT, null=True, related_name="postings")
+    reference = models.CharField(max_length=100, blank=True, default="")
+    memo = models.CharField(max_length=300, blank=True, default="")
+    posted_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["entry", "leg"], name="posting_leg_once")]
+        indexes = [models.Index(fields=["account", "asset", "book"], name="posting_fold")]
+
+
+class Balance(models.Model):
+    """Fold of the `venue` postings of one asset, beside what the venue last said."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="balances")
+    asset = models.CharField(max_length=32)
+    total = money(default=ZERO)
+    venue_total = money(null=True)
+    venue_free = money(null=True)
+    venue_held = money(null=True)
+    as_of = models.DateTimeField(null=True, help_text="When the venue said so.")
+    updated_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "asset"], name="balance_once")]
+
+
+class Position(models.Model):
+    """Net traded quantity of a symbol since opening, with average entry and realised P&L, folded from fills."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="positions")
+    symbol = models.CharField(max_length=64)
+    quantity = money(default=ZERO)
+    entry_price = money(null=True)
+    realised_pnl = money(default=ZERO)
+    updated_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "symbol"], name="position_once")]
+
+
+class Anomaly(models.Model):
+    """A venue fact that should not have happened, recorded by the owner; reconciliation turns it into a break."""
+
+    class Kind(models.TextChoices):
+        LATE_FILL = "late_fill"
+        OVERFILL = "overfill"
+        ILLEGAL_TRANSITION = "illegal_transition"
+        EXTERNAL_ORDER = "external_order"
+        FILL_DIFFERS = "fill_differs"
+        UNREADABLE = "unreadable"
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="anomalies")
+    kind = models.CharField(max_length=32, choices=Kind.choices)
+    subject = models.CharField(max_length=200)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, related_name="anomalies")
+    fill = models.ForeignKey(Fill, on_delete=models.PROTECT, null=True, related_name="anomalies")
+    data = models.JSONField(default=dict)
+    seen_at = models.DateTimeField(default=clock.now)
+    handled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["seen_at"], condition=Q(handled_at=None), name="anomaly_waiting")]

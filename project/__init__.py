@@ -1,0 +1,1 @@
+"""Wiring: settings, servers, the supervisor and the embedded database; the only package that may import every other."""

@@ -1,0 +1,8 @@
+"""App configuration of the lowest layer."""
+
+from django.apps import AppConfig
+
+
+class LibConfig(AppConfig):
+    name = "project.lib"
+    label = "lib"

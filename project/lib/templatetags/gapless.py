@@ -1,0 +1,29 @@
+"""Template filters of the console: plain decimals, state words, side signs."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django import template
+
+from project.lib import decimals
+
+register = template.Library()
+
+
+@register.filter
+def plain(number: Decimal | None) -> str:
+    """Write a decimal without exponent or trailing zeros; nothing becomes a dash."""
+    return decimals.write(number) or "—"
+
+
+@register.filter
+def words(code: str) -> str:
+    """Turn a code such as partially_filled into the words a person reads."""
+    return str(code).replace("_", " ")
+
+
+@register.filter
+def side_sign(side: str) -> str:
+    """Write a side with its sign, so that colour is never the only difference."""
+    return "▲ Buy" if side == "buy" else "▼ Sell"

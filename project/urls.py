@@ -1,0 +1,3 @@
+"""Console, API and health routes."""
+
+urlpatterns: list[object] = []

@@ -1,0 +1,1 @@
+"""Is what we believe what the venue says? Runs, breaks, coverage, resolutions."""

@@ -1,0 +1,1 @@
+"""May this order go? Limits, halts and the pre-trade check."""

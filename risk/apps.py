@@ -1,0 +1,7 @@
+"""App configuration of risk."""
+
+from django.apps import AppConfig
+
+
+class RiskConfig(AppConfig):
+    name = "risk"

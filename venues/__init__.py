@@ -1,0 +1,1 @@
+"""The outside world behind one door: venues, accounts, keys, adapters."""

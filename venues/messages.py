@@ -1,0 +1,182 @@
+"""Frozen values that cross the boundary between the product and a venue; money is Decimal, times are UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+Side = Literal["buy", "sell"]
+Outcome = Literal["accepted", "rejected", "not_sent", "unknown"]
+VenueOrderStatus = Literal["open", "filled", "cancelled", "expired", "rejected"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceOrder:
+    """One submit: what goes to the wire, and until when the venue may still act on it."""
+
+    venue_client_id: str
+    symbol: str
+    side: Side
+    type: str
+    quantity: Decimal
+    price: Decimal | None
+    time_in_force: str
+    post_only: bool = False
+    reduce_only: bool = False
+    stamp_ms: int
+    window_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelOrder:
+    """One cancel, by venue order id where known, else by the client id the venue saw."""
+
+    symbol: str
+    venue_order_id: str | None
+    venue_client_id: str
+    stamp_ms: int
+    window_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What was asked of a venue and what it answered, kept beside the conclusion drawn from it."""
+
+    source: str
+    at: datetime
+    answer: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The outcome of one wire action. `unknown` unless the venue or the transport proved otherwise."""
+
+    outcome: Outcome
+    code: str = ""
+    message: str = ""
+    venue_code: str = ""
+    venue_order_id: str | None = None
+    order: OrderReport | None = None
+    raw: str = ""
+    transient: bool = False
+    valid_until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderReport:
+    """A venue's statement about an order. `filled_quantity` is its claim; ours is the sum of fills."""
+
+    venue_order_id: str | None
+    venue_client_id: str | None
+    symbol: str
+    status: VenueOrderStatus
+    side: Side | None = None
+    type: str | None = None
+    price: Decimal | None = None
+    quantity: Decimal | None = None
+    filled_quantity: Decimal | None = None
+    occurred_at: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FillReport:
+    """One trade of ours at a venue. Unique by (account, symbol, venue trade id, side)."""
+
+    venue_trade_id: str
+    venue_order_id: str
+    venue_client_id: str | None
+    symbol: str
+    side: Side
+    price: Decimal
+    quantity: Decimal
+    quote_quantity: Decimal | None
+    fee: Decimal
+    fee_asset: str
+    liquidity: Literal["maker", "taker", ""]
+    occurred_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalanceReport:
+    """What a venue says an account has of one asset."""
+
+    asset: str
+    total: Decimal
+    free: Decimal
+    held: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Malformed:
+    """A frame or row that failed strict parsing: kept raw, changes nothing, raises a break."""
+
+    source: str
+    reason: str
+    raw: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookup:
+    """The result of looking for one order: found, absent by a good answer, or failed (which says nothing)."""
+
+    result: Literal["found", "absent", "failed"]
+    order: OrderReport | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamState:
+    """A change of the private stream: `connecting`, `live` (subscribed), `lost` with the reason code."""
+
+    state: Literal["connecting", "live", "lost"]
+    at: datetime
+    reason: str = ""
+    last_message_at: datetime | None = None
+
+
+Report = OrderReport | FillReport | BalanceReport | Malformed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permissions:
+    """What a key may do according to the venue. None means the venue did not say."""
+
+    can_read: bool | None = None
+    can_trade: bool | None = None
+    can_withdraw: bool | None = None
+    ip_restricted: bool | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarketSpec:
+    """One instrument as a venue lists it."""
+
+    symbol: str
+    venue_symbol: str
+    base: str
+    quote: str
+    kind: str
+    price_step: Decimal
+    quantity_step: Decimal
+    quantity_min: Decimal | None
+    quantity_max: Decimal | None
+    notional_min: Decimal | None
+    contract_size: Decimal
+    is_active: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """The result of a read: `good`, `partial`, `failed` or `unsupported`. Only good rows prove anything."""
+
+    status: Literal["good", "partial", "failed", "unsupported"]
+    rows: tuple[Any, ...] = ()
+    error: str = ""
+    requested_at: datetime
+    taken_at: datetime
+    malformed: tuple[Malformed, ...] = ()

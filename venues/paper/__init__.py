@@ -1,0 +1,1 @@
+"""Simulated exchanges: a matching engine with a journal behind real exchanges' protocols, and faults on demand."""

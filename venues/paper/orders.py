@@ -1,0 +1,164 @@
+"""The values of the engine: orders, their versions over time, fills, facts and refusals."""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from decimal import Decimal
+from operator import attrgetter
+
+OPEN_STATUSES = ("new", "partially_filled")
+NOTHING = Decimal(0)
+VERSIONS_KEPT_MICROSECONDS = 900_000_000
+
+_visible_at = attrgetter("visible_at")
+
+
+class Rejected(Exception):
+    """The exchange refused: `reason` is a word of REASONS, the dialect phrases it."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+REASONS = (
+    "unknown_symbol",
+    "price_step",
+    "quantity_step",
+    "quantity_min",
+    "notional_min",
+    "insufficient_funds",
+    "duplicate_client_order_id",
+    "would_take",
+    "unknown_order",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """What an account asks for; `quantity` in base asset or `quote_quantity` in quote asset."""
+
+    account: str
+    symbol: str
+    side: str
+    type: str
+    quantity: Decimal
+    price: Decimal | None = None
+    quote_quantity: Decimal | None = None
+    time_in_force: str = "GTC"
+    post_only: bool = False
+    client_order_id: str = ""
+    fee_preference: str = ""
+    origin: str = "api"
+
+
+@dataclass(slots=True, eq=False)
+class Resting:
+    """Something that can stand in a book; the flow's anonymous quotes are nothing more."""
+
+    side: str
+    price: Decimal
+    leaves: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What an order was from `at` on, and when the exchange lets the outside see it."""
+
+    status: str
+    executed: Decimal
+    cost: Decimal
+    fee: Decimal
+    hold: Decimal
+    fills: int
+    at: int
+    visible_at: int
+    reason: str = ""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Order(Resting):
+    """An account's order. Times are microseconds since the epoch."""
+
+    request: OrderRequest
+    number: int
+    order_id: str
+    key: str
+    created_at: int
+    unit_hold: Decimal
+    hold_asset: str
+    hold: Decimal = NOTHING
+    executed: Decimal = NOTHING
+    cost: Decimal = NOTHING
+    fee: Decimal = NOTHING
+    status: str = "new"
+    fills: list["Fill"] = field(default_factory=list)
+    versions: list[Version] = field(default_factory=list)
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the order can still trade."""
+        return self.status in OPEN_STATUSES
+
+    def record_version(self, at: int, visible_at: int, reason: str = "") -> Version:
+        """Remember the present state as a version; versions become visible in order."""
+        if self.versions:
+            visible_at = max(visible_at, self.versions[-1].visible_at)
+            while len(self.versions) > 1 and self.versions[1].visible_at < at - VERSIONS_KEPT_MICROSECONDS:
+                del self.versions[0]
+        version = Version(
+            self.status, self.executed, self.cost, self.fee, self.hold, len(self.fills), at, visible_at, reason
+        )
+        self.versions.append(version)
+        return version
+
+    def version_at(self, moment: int) -> Version | None:
+        """Return the version the outside sees at a moment, None when it does not see the order yet."""
+        if self.versions[-1].visible_at <= moment:
+            return self.versions[-1]
+        index = bisect_right(self.versions, moment, key=_visible_at)
+        return self.versions[index - 1] if index else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fill:
+    """One side of a trade, as its owner is told."""
+
+    order: Order
+    trade_number: int
+    trade_id: str
+    price: Decimal
+    quantity: Decimal
+    cost: Decimal
+    fee: Decimal
+    fee_asset: str
+    liquidity: str
+    at: int
+    visible_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that happened to an account: accepted, filled, cancelled, expired, deposited or debited."""
+
+    kind: str
+    account: str
+    at: int
+    visible_at: int
+    assets: tuple[str, ...]
+    order: Order | None = None
+    version: Version | None = None
+    fill: Fill | None = None
+    asset: str = ""
+    amount: Decimal = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """A trade as everybody sees it."""
+
+    trade_number: int
+    price: Decimal
+    quantity: Decimal
+    taker_side: str
+    at: int
