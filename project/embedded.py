@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -129,10 +128,9 @@ def _make_folders(place: Location) -> None:
         status = folder.lstat()
         if status.st_uid != place.user.uid or status.st_mode & 0o077 or folder.is_symlink():
             raise EmbeddedError(
-                f"The folder {folder} must belong to user {place.user.uid} and be closed to others (mode 0700), and it is "
-                "not, so somebody else could read or change the trading record. Nothing was started. Give it back with "
-                f"`chown` and `chmod 700`, or name another GAPLESS_HOME. Starting as root once and as another user later "
-                "causes this too."
+                f"The folder {folder} must belong to user {place.user.uid} and be closed to others (mode 0700). It is "
+                "not, so somebody else could read or change the trading record. Nothing was started. Repair it with "
+                "`chown` and `chmod 700`, or name another GAPLESS_HOME."
             )
 
 
@@ -145,7 +143,7 @@ def _data_version(data: Path) -> int:
 
 
 def _upgrade(place: Location, running: server.Server, major: int) -> None:
-    """Carry an older server's data over: dumped by the old programs' server, restored into a new folder, then swapped."""
+    """Dump the data with the old version's server, restore them into a new folder, then swap the folders."""
     old_programs = binaries.programs(place.user, major=major)
     archive, kept = place.folder / "upgrade.dump", place.folder / f"data-{major}"
     old = replace(running, programs=old_programs)
@@ -169,12 +167,12 @@ def _upgrade(place: Location, running: server.Server, major: int) -> None:
 
 
 def _client(running: server.Server, program: str, *arguments: str, wanted: str) -> None:
-    command = [running.programs / program, "-h", running.sockets, "-p", server.PORT, "-U", "postgres", *arguments]
-    done = subprocess.run(command, env=server.clean_environment(os.environ), capture_output=True, text=True, check=False)
+    command = [str(running.programs / program), "-h", str(running.sockets), "-p", server.PORT, "-U", "postgres"]
+    environment = server.clean_environment(os.environ)
+    done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise EmbeddedError(
-            f"The upgrade of the data folder could not {wanted}: {done.stderr.strip()[-500:]}. The old data are untouched "
-            "and nothing was started. Start the version of Gapless that wrote them, take a backup, and restore it here."
+            f"The upgrade of the data folder could not {wanted}: {done.stderr.strip()[-500:]}. The old data are "
+            "untouched and nothing was started. Start the version of Gapless that wrote them, take a backup, and "
+            "restore it here."
         )
-
-

@@ -66,8 +66,8 @@ def prepare(home: Home) -> Home:
         write_once(home.secrets / "django-secret-key", secrets.token_urlsafe(50))
     except PermissionError as error:
         raise HomeError(
-            f"The data folder {home.path} cannot be written ({error.strerror}: {error.filename}). Nothing was started or "
-            "changed. Start as the user who made it, or name another folder with GAPLESS_HOME."
+            f"The data folder {home.path} cannot be written ({error.strerror}: {error.filename}). Nothing was started "
+            "or changed. Start as the user who made it, or name another folder with GAPLESS_HOME."
         ) from error
     return home
 
@@ -113,8 +113,8 @@ def hold(home: Home, purpose: str) -> Iterator[None]:
         except BlockingIOError:
             stream.seek(0)
             raise HomeError(
-                f"Gapless already runs on {home.path} (process {stream.read().strip() or 'unknown'}), so {purpose} was not "
-                "begun and nothing was changed. Stop it with Ctrl-C or `kill` first, or name another folder with "
+                f"Gapless already runs on {home.path} (process {stream.read().strip() or 'unknown'}), so {purpose} was "
+                "not begun and nothing was changed. Stop it with Ctrl-C or `kill` first, or name another folder with "
                 "GAPLESS_HOME and another PORT."
             ) from None
         stream.truncate(0)
@@ -129,15 +129,15 @@ def reset(home: Home, *, sure: bool) -> str:
         return f"Nothing to delete: there are no Gapless data in {home.path}."
     with hold(home, "the reset"):
         if not sure:
-            warning = f"This deletes every order, fill, ledger entry, key and log in {home.path}. It cannot be undone.\n"
-            if input(f"{warning}Type yes to delete: ").strip() != "yes":
+            question = f"This deletes every order, fill, ledger entry, key and log in {home.path}, for ever.\n"
+            if input(f"{question}Type yes to delete: ").strip() != "yes":
                 return "Nothing was deleted."
         pointer = home.path / "postgres-location"
         folders = [home.path / "postgres", home.secrets, home.logs, home.papervenue]
         if pointer.exists():
             folders.insert(0, Path(pointer.read_text().strip()))
         for folder in filter(Path.exists, folders):
-            shutil.rmtree(folder)
+            shutil.rmtree(folder if folder.parent == home.path else folder.parent)
         for name in ("postgres-location", "demo-token", "demo.json", "lock"):
             (home.path / name).unlink(missing_ok=True)
     left = sorted(entry.name for entry in home.path.iterdir())

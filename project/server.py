@@ -62,7 +62,7 @@ class Server:
         draft.rename(self.data)
 
     def start(self) -> None:
-        """Start the server and wait until it answers. It ends with the calling thread's process. Raises EmbeddedError."""
+        """Start the server, wait until it answers, and have it end with this process. Raises EmbeddedError."""
         settings = _SETTINGS if self.durable else {**_SETTINGS, **_EPHEMERAL}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         command = ["postgres", "-D", str(self.data), "-k", str(self.sockets), "-p", PORT, *options]
@@ -116,8 +116,7 @@ class Server:
         return psycopg.connect(host=str(self.sockets), port=PORT, user="postgres", dbname=database, autocommit=True)
 
     def _answers(self, deadline: float) -> bool:
-        assert_alive = self._process
-        while assert_alive is not None and assert_alive.poll() is None and time.monotonic() < deadline:
+        while self.is_alive() and time.monotonic() < deadline:
             try:
                 self.connect().close()
                 return True
@@ -126,9 +125,9 @@ class Server:
         return False
 
     def _spawn(self, command: list[str], output: int, death_signal: signal.Signals) -> subprocess.Popen[bytes]:
-        other = {} if os.geteuid() != 0 else {"user": self.user.uid, "group": self.user.gid, "extra_groups": []}
-        return subprocess.Popen(  # type: ignore[call-overload]
-            [self.programs / command[0], *command[1:]],
+        other_user = os.geteuid() == 0
+        return subprocess.Popen(
+            [str(self.programs / command[0]), *command[1:]],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -136,7 +135,9 @@ class Server:
             env=clean_environment(os.environ),
             start_new_session=True,
             preexec_fn=die_with_parent(death_signal),
-            **other,
+            user=self.user.uid if other_user else None,
+            group=self.user.gid if other_user else None,
+            extra_groups=[] if other_user else None,
         )
 
     def _complaint(self, what: str) -> str:
@@ -145,16 +146,16 @@ class Server:
         if any("No space left on device" in line for line in lines):
             return no_space(self.data, shutil.disk_usage(self.data.parent).free)
         return (
-            f"The embedded PostgreSQL {what}. No order was sent and nothing already recorded was changed. Its last lines, "
-            f"from {self.log}:\n{said}\nRemove the cause and start again; if the data folder itself is damaged, restore a "
-            "backup with `make restore FILE=…`."
+            f"The embedded PostgreSQL {what}. No order was sent and nothing already recorded was changed. Its last "
+            f"lines, from {self.log}:\n{said}\nRemove the cause and start again; if the data folder itself is damaged, "
+            "restore a backup with `make restore FILE=…`."
         )
 
 
 def no_space(folder: Path, free_bytes: int) -> str:
     """Say that the disk is full, what that means and what to do."""
     return (
-        f"The disk under {folder} has {free_bytes // 1_048_576} MB free; the database needs {FREE_BYTES_MIN // 1_048_576} MB "
+        f"The disk under {folder} has {free_bytes >> 20} MB free; the database needs {FREE_BYTES_MIN >> 20} MB "
         "to record safely. Nothing was started, no order was sent, and what is recorded is intact. Free some space, or "
         "move the data folder and name it with GAPLESS_HOME, then start again."
     )
