@@ -1,0 +1,89 @@
+"""Unresolved attempts and dead letters as rows: opened when proof is missing, settled when it arrives."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from orders.models import Attempt, DeadLetter, Order
+from project.lib import audit, clock, feed
+from venues.messages import Evidence
+
+EVIDENCE_MAX = 50
+
+
+def evidence_rows(evidence: Iterable[Evidence]) -> list[dict[str, Any]]:
+    """Turn evidence into what is stored beside an attempt or a dead letter."""
+    return [{**dataclasses.asdict(item), "at": item.at.isoformat()} for item in evidence]
+
+
+def add_evidence(attempt: Attempt, rows: list[dict[str, Any]]) -> None:
+    """Append evidence to an attempt, and to its open dead letter; only the newest are kept in full."""
+    attempt.evidence = [*attempt.evidence, *rows][-EVIDENCE_MAX:]
+    attempt.save(update_fields=["evidence"])
+    for letter in DeadLetter.objects.filter(attempt=attempt, status=DeadLetter.Status.OPEN):
+        letter.evidence = [*letter.evidence, *rows][-EVIDENCE_MAX:]
+        letter.looked_at = clock.now()
+        letter.save(update_fields=["evidence", "looked_at"])
+        feed.announce("dead_letters", "dead_letter.evidence", letter.id, account=letter.account_id)
+
+
+def settle(order: Order, resolution: str, *, action: str, actor: str, rows: list[dict[str, Any]], reason: str = "") -> None:
+    """Close every open doubt of one action of an order (submit or cancel): its unknown attempts and dead letters."""
+    now = clock.now()
+    for attempt in Attempt.objects.filter(order=order, action=action, outcome="unknown", resolved_at=None):
+        attempt.resolved_at, attempt.resolution = now, resolution
+        attempt.evidence = [*attempt.evidence, *rows][-EVIDENCE_MAX:]
+        attempt.save(update_fields=["resolved_at", "resolution", "evidence"])
+    for letter in DeadLetter.objects.filter(order=order, attempt__action=action, status=DeadLetter.Status.OPEN):
+        close(letter, resolution, actor=actor, reason=reason or "proved by the venue's own answer", rows=rows)
+
+
+def open_letter(attempt: Attempt, cause: str, explanation: str, *, money_at_risk: Decimal, asset: str) -> DeadLetter:
+    """Open a dead letter for an attempt; its order's exposure stays reserved. Opening twice returns the first."""
+    letter, is_new = DeadLetter.objects.get_or_create(
+        attempt=attempt,
+        status=DeadLetter.Status.OPEN,
+        defaults={
+            "order_id": attempt.order_id,
+            "account_id": attempt.account_id,
+            "cause": cause,
+            "explanation": explanation,
+            "money_at_risk": money_at_risk,
+            "money_at_risk_asset": asset,
+            "evidence": attempt.evidence,
+            "looked_at": attempt.last_lookup_at,
+        },
+    )
+    if is_new:
+        feed.announce("dead_letters", "dead_letter.opened", letter.id, account=letter.account_id, data={"cause": cause})
+    return letter
+
+
+def close(letter: DeadLetter, resolution: str, *, actor: str, reason: str, rows: list[dict[str, Any]]) -> None:
+    """Close a dead letter with who, how, why and the evidence."""
+    letter.status, letter.resolution, letter.resolved_by = DeadLetter.Status.RESOLVED, resolution, actor
+    letter.resolution_reason, letter.resolved_at = reason[:500], clock.now()
+    letter.evidence = [*letter.evidence, *rows][-EVIDENCE_MAX:]
+    letter.save()
+    audit.record(actor, "dead_letter.resolve", letter.id, {"resolution": resolution, "reason": reason})
+    feed.announce("dead_letters", "dead_letter.resolved", letter.id, account=letter.account_id)
+
+
+def unresolved(account_code: str) -> list[Attempt]:
+    """Return the attempts whose outcome is still unknown, oldest first."""
+    return list(
+        Attempt.objects.filter(account_id=account_code, outcome="unknown", resolved_at=None)
+        .select_related("order")
+        .order_by("sent_at", "id")
+    )
+
+
+def begin_recovery(account_code: str, at: datetime) -> int:
+    """Mark every attempt without an outcome as unknown: whoever sent it is gone. Returns how many."""
+    return Attempt.objects.filter(account_id=account_code, outcome="").update(
+        outcome="unknown", outcome_at=at, code="OWNER_LOST", message="the process that sent this ended before the answer"
+    )

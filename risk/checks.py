@@ -1,0 +1,154 @@
+"""The pre-trade check: may this order go? Pure; facts come in as frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from project.lib import decimals
+
+TradingState = Literal["active", "reducing", "halted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """What is about to be sent."""
+
+    side: str
+    type: str
+    quantity: Decimal
+    price: Decimal | None
+    reduce_only: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The instrument's rules: steps, minimums, maximums, kind."""
+
+    symbol: str
+    kind: str
+    is_active: bool
+    price_step: Decimal
+    quantity_step: Decimal
+    quantity_min: Decimal | None
+    quantity_max: Decimal | None
+    notional_min: Decimal | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A malformed field with the nearest valid value."""
+
+    field: str
+    code: str
+    message: str
+    nearest_valid: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the decision rests on: the trading state, the live guard, limits in force, the last price, open orders."""
+
+    state: TradingState
+    may_trade: bool
+    limits: Mapping[str, Decimal]
+    last_price: Decimal | None
+    open_orders: int
+
+
+@dataclass(frozen=True)
+class Approved:
+    """Proof that the check was passed; sending takes one of these."""
+
+    proposal: Proposal
+
+
+@dataclass(frozen=True)
+class Denied:
+    """Our refusal: a reason code `CATEGORY_CONDITION` and a sentence with the figures."""
+
+    code: str
+    message: str
+
+
+def fit(proposal: Proposal, grid: Grid) -> list[Problem]:
+    """List what in the proposal lies off the instrument's grid; an empty list means it fits."""
+    problems = []
+    if not grid.is_active:
+        problems.append(Problem(field="symbol", code="INSTRUMENT_CLOSED", message=f"{grid.symbol} is not trading now"))
+    if proposal.reduce_only and grid.kind == "spot":
+        problems.append(
+            Problem(field="reduce_only", code="NOT_ALLOWED", message="spot has no positions to reduce", nearest_valid="false")
+        )
+    problems += _fit_quantity(proposal.quantity, grid)
+    if proposal.price is not None:
+        problems += _fit_price(proposal, grid)
+        notional = proposal.price * proposal.quantity
+        if not problems and grid.notional_min is not None and notional < grid.notional_min:
+            needed = decimals.ceil_to(grid.notional_min / proposal.price, grid.quantity_step)
+            problems.append(
+                Problem(
+                    field="quantity",
+                    code="NOTIONAL_BELOW_MINIMUM",
+                    message=f"notional {decimals.write(notional)} is below the minimum {decimals.write(grid.notional_min)}",
+                    nearest_valid=decimals.write(needed),
+                )
+            )
+    return problems
+
+
+def decide(proposal: Proposal, facts: Facts) -> Approved | Denied:
+    """Decide on limits, halts and the live guard. Nothing unreadable passes: no state means halted."""
+    if not facts.may_trade:
+        return Denied("LIVE_TRADING_OFF", "Live trading is off. Nothing was sent. It takes GAPLESS_LIVE=1 and the venue's live switch.")
+    if facts.state == "halted":
+        return Denied("TRADING_HALTED", "Trading is halted for this account. Nothing was sent. Risk releases halts on the Risk page.")
+    if facts.state == "reducing" and not proposal.reduce_only:
+        return Denied("TRADING_REDUCING", "Only orders that reduce a position may go now. Nothing was sent.")
+    price = proposal.price or facts.last_price
+    checks = (
+        ("quantity_max", proposal.quantity, "QUANTITY_EXCEEDS_MAXIMUM", "quantity"),
+        ("notional_max", None if price is None else price * proposal.quantity, "NOTIONAL_EXCEEDS_MAXIMUM", "notional"),
+        ("open_orders_max", Decimal(facts.open_orders + 1), "OPEN_ORDERS_EXCEED_MAXIMUM", "open_orders"),
+        ("price_collar_percent", _distance_percent(proposal, facts.last_price), "PRICE_OUTSIDE_COLLAR", "distance_percent"),
+    )
+    for name, value, code, word in checks:
+        limit = facts.limits.get(name)
+        if limit is not None and value is not None and value > limit:
+            return Denied(code, f"{word}={decimals.write(value)} limit={decimals.write(limit)}. Nothing was sent.")
+    return Approved(proposal)
+
+
+def _fit_quantity(quantity: Decimal, grid: Grid) -> list[Problem]:
+    minimum = grid.quantity_min or decimals.ZERO
+    if quantity < minimum:
+        nearest = decimals.write(decimals.ceil_to(minimum, grid.quantity_step))
+        return [Problem(field="quantity", code="QUANTITY_BELOW_MINIMUM", message=f"is below the minimum {nearest}", nearest_valid=nearest)]
+    if grid.quantity_max and quantity > grid.quantity_max:
+        nearest = decimals.write(grid.quantity_max)
+        return [Problem(field="quantity", code="QUANTITY_ABOVE_MAXIMUM", message=f"is above the maximum {nearest}", nearest_valid=nearest)]
+    if not decimals.is_multiple(quantity, grid.quantity_step):
+        nearest = decimals.write(max(decimals.floor_to(quantity, grid.quantity_step), minimum))
+        step = decimals.write(grid.quantity_step)
+        return [Problem(field="quantity", code="QUANTITY_OFF_STEP", message=f"must be a multiple of {step}", nearest_valid=nearest)]
+    return []
+
+
+def _fit_price(proposal: Proposal, grid: Grid) -> list[Problem]:
+    price = proposal.price or decimals.ZERO
+    if decimals.is_multiple(price, grid.price_step):
+        return []
+    # A buy is never moved up and a sell never down: the nearest valid price must not cost the client more.
+    rounded = decimals.floor_to(price, grid.price_step) if proposal.side == "buy" else decimals.ceil_to(price, grid.price_step)
+    nearest = decimals.write(rounded) if rounded > 0 else decimals.write(grid.price_step)
+    message = f"must be a multiple of {decimals.write(grid.price_step)}"
+    return [Problem(field="price", code="PRICE_OFF_STEP", message=message, nearest_valid=nearest)]
+
+
+def _distance_percent(proposal: Proposal, last_price: Decimal | None) -> Decimal | None:
+    if proposal.price is None or not last_price:
+        return None
+    away = proposal.price - last_price if proposal.side == "buy" else last_price - proposal.price
+    return max(away, decimals.ZERO) / last_price * 100

@@ -1,0 +1,40 @@
+"""Limits in force for an account: the tightest of global, venue and account scope."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from project.lib import audit, clock, feed
+from risk.models import Limit
+
+
+class Refused(Exception):
+    """The limit is refused; the message says why."""
+
+
+def in_force(account: str, venue: str) -> dict[str, Decimal]:
+    """Return the tightest value per limit name."""
+    scopes = ["global", f"venue:{venue}", f"account:{account}"]
+    tightest: dict[str, Decimal] = {}
+    for name, value in Limit.objects.filter(scope__in=scopes).values_list("name", "value"):
+        tightest[name] = min(value, tightest.get(name, value))
+    return tightest
+
+
+def put(scope: str, name: str, value: Decimal, actor: str) -> Limit:
+    """Set a limit for a scope, with its version counted up and the change audited."""
+    if name not in Limit.Name.values:
+        raise Refused(f"limit must be one of {', '.join(Limit.Name.values)}")
+    if value <= 0:
+        raise Refused("a limit must be greater than zero; to stop trading use a halt")
+    with feed.transaction():
+        limit, is_new = Limit.objects.select_for_update().get_or_create(
+            scope=scope, name=name, defaults={"value": value, "updated_by": actor}
+        )
+        before = None if is_new else str(limit.value)
+        if not is_new:
+            limit.value, limit.version, limit.updated_at, limit.updated_by = value, limit.version + 1, clock.now(), actor
+            limit.save()
+        audit.record(actor, "limit.put", f"{scope} {name}", {"before": before, "after": str(value)})
+        feed.announce("halts", "limit.changed", limit.pk, data={"scope": scope, "name": name})
+    return limit
