@@ -204,9 +204,7 @@ class Engine:
                 fee_base = quantity if fee_asset == state.market.base else cost
                 fee = (fee_base * fee_rate).quantize(QUANTUM, ROUND_DOWN)
                 visible_at = at + self.fill_delay(resting)
-                fill = Fill(
-                    resting, number, trade_id, price, quantity, cost, fee, fee_asset, liquidity, at, visible_at
-                )
+                fill = Fill(resting, number, trade_id, price, quantity, cost, fee, fee_asset, liquidity, at, visible_at)
                 self._book_fill(state, fill)
         if maker.leaves:
             state.book.touch(maker)

@@ -1,0 +1,1 @@
+"""The protocols of real exchanges over the one engine."""

@@ -1,0 +1,1 @@
+"""Kraken spot: one door for its REST requests."""

@@ -1,0 +1,137 @@
+"""Anonymous participants: a mean-reverting price, makers quoting around it, takers now and then; seeded."""
+
+import json
+import math
+import random
+from decimal import ROUND_FLOOR, Decimal
+from pathlib import Path
+
+from venues.paper.book import OPPOSITE
+from venues.paper.engine import Engine, MarketState
+from venues.paper.orders import Resting
+
+LEVELS = 10
+GRID = Decimal("0.0002")
+LEVEL_NOTIONAL = 40_000
+STEP_VOLATILITY = 0.00012
+REVERSION = 0.002
+TAKER_PROBABILITY = 0.3
+TAKER_NOTIONAL = 3_000
+
+
+class MarketFlow:
+    """The participants of one market; its price path depends on the seed alone, not on who trades."""
+
+    def __init__(self, state: MarketState, seed: str) -> None:
+        self.state = state
+        self.seed = seed
+        self.displacement = 0.0
+        self.centre = state.market.price_start
+        step = state.market.price_step
+        self.grid = max(step, (state.market.price_start * GRID // step) * step)
+        self.quotes: dict[tuple[str, Decimal], Resting] = {}
+
+    def move(self, number: int) -> random.Random:
+        """Take the price path's next step."""
+        chance = random.Random(f"{self.seed}:{self.state.market.symbol}:{number}")
+        self.displacement += chance.gauss(0, STEP_VOLATILITY) - REVERSION * self.displacement
+        self.centre = self.state.market.price_start * Decimal(f"{math.exp(self.displacement):.10f}")
+        return chance
+
+    def quote(self, engine: Engine, chance: random.Random) -> None:
+        """Withdraw quotes that left the range, place those that are missing; the others keep their priority."""
+        grid = self.grid
+        below = (self.centre / grid).to_integral_value(ROUND_FLOOR)
+        wanted = {("buy", (below - level) * grid): level for level in range(LEVELS)}
+        wanted |= {("sell", (below + 1 + level) * grid): level for level in range(LEVELS)}
+        for place, quote in list(self.quotes.items()):
+            if place not in wanted or not quote.leaves:
+                self.state.book.remove(quote)
+                del self.quotes[place]
+        for (side, price), level in wanted.items():
+            if (side, price) not in self.quotes and price > 0:
+                quantity = self._quantity(LEVEL_NOTIONAL * (1 + level) * chance.uniform(0.5, 1.5))
+                quote = Resting(side, price, quantity)
+                engine.outside(self.state.market.symbol, quote, price, rests=True)
+                self.quotes[(side, price)] = quote
+
+    def take(self, engine: Engine, chance: random.Random) -> None:
+        """Let a participant cross the spread."""
+        side = chance.choice(("buy", "sell"))
+        best = self.state.book.best_price(OPPOSITE[side])
+        if best is not None:
+            quantity = self._quantity(TAKER_NOTIONAL * chance.expovariate(1))
+            engine.outside(self.state.market.symbol, Resting(side, best, quantity), best)
+
+    def _quantity(self, notional: float) -> Decimal:
+        market = self.state.market
+        quantity = Decimal(f"{notional:.2f}") / self.centre
+        return max(quantity.quantize(market.quantity_step, ROUND_FLOOR), market.quantity_min)
+
+
+class Flow:
+    """All markets' participants of a world, moved one step at a time."""
+
+    def __init__(self, engine: Engine, seed: int, path: Path) -> None:
+        self.engine = engine
+        self.path = path
+        self.number = 0
+        self.markets = {symbol: MarketFlow(state, str(seed)) for symbol, state in engine.markets.items()}
+        self._resume()
+
+    def step(self) -> None:
+        """Move every market by one step."""
+        self.number += 1
+        for market in self.markets.values():
+            chance = market.move(self.number)
+            market.quote(self.engine, chance)
+            if chance.random() < TAKER_PROBABILITY:
+                market.take(self.engine, chance)
+
+    def fill_books(self) -> None:
+        """Place the first quotes without moving a price."""
+        for market in self.markets.values():
+            market.quote(self.engine, random.Random(f"{market.seed}:{market.state.market.symbol}:{self.number}"))
+
+    def print_trade(self, symbol: str, side: str, price: Decimal, quantity: Decimal) -> None:
+        """Repeat a recorded trade: quotes follow its price, then a participant trades its quantity there."""
+        market = self.markets[symbol]
+        market.centre = price
+        market.quote(self.engine, random.Random(f"{market.seed}:{price}"))
+        best = market.state.book.best_price(OPPOSITE[side])
+        if best is not None:
+            size = max(
+                quantity.quantize(market.state.market.quantity_step, ROUND_FLOOR), market.state.market.quantity_min
+            )
+            self.engine.outside(symbol, Resting(side, best, size), best)
+
+    def save(self) -> None:
+        """Remember where the price paths are, so that a restarted venue goes on from there."""
+        places = {symbol: market.displacement for symbol, market in self.markets.items()}
+        temporary = self.path.with_suffix(".new")
+        temporary.write_text(json.dumps({"step": self.number, "displacement": places}))
+        temporary.replace(self.path)
+
+    def prices(self) -> dict[str, dict[str, str]]:
+        """Return each market's centre, best bid and ask, and last price."""
+        return {symbol: _prices(market) for symbol, market in self.markets.items()}
+
+    def _resume(self) -> None:
+        if not self.path.exists():
+            return
+        saved = json.loads(self.path.read_text())
+        self.number = int(saved["step"])
+        for symbol, displacement in saved["displacement"].items():
+            market = self.markets[symbol]
+            market.displacement = float(displacement)
+            market.centre = market.state.market.price_start * Decimal(f"{math.exp(displacement):.10f}")
+
+
+def _prices(market: MarketFlow) -> dict[str, str]:
+    book = market.state.book
+    return {
+        "centre": f"{market.centre:f}",
+        "bid": f"{book.best_price('buy') or 0:f}",
+        "ask": f"{book.best_price('sell') or 0:f}",
+        "last": f"{market.state.last_price:f}",
+    }

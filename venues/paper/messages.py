@@ -1,0 +1,62 @@
+"""What crosses between the server and a dialect."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+Body = dict[str, Any] | list[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """A request as received; `path` and `query` are raw and without the world's prefix, `received_at` in microseconds."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    remote: str
+    connection: str
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply before any fault touches it."""
+
+    body: Body
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Refused(Exception):
+    """The dialect answers with an error of its protocol."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """On whose behalf the engine moves: connection, time of receipt, nonce."""
+
+    connection: str
+    received_at: int
+    nonce: int | None = None
+
+
+NOBODY = Context("", 0)
+
+
+def plain(number: Decimal) -> str:
+    """Return a decimal without an exponent."""
+    return f"{number:f}"
+
+
+def transport_of(value: Any) -> asyncio.Transport | None:
+    """Return a transport that can be aborted."""
+    return value if isinstance(value, asyncio.Transport) else None

@@ -1,0 +1,177 @@
+"""Journal lines of account facts, and the way back: a world rebuilt from its journal."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from venues.paper.engine import Engine
+from venues.paper.journal import Record
+from venues.paper.orders import NOTHING, Fact, Fill, Order, OrderRequest
+
+NUMBERS_SKIPPED_AFTER_RESTART = 1000
+
+
+def describe(fact: Fact, engine: Engine) -> Record:
+    """Return the journal record of a fact, with the balances it left behind."""
+    account = engine.accounts[fact.account]
+    record: Record = {"kind": fact.kind, "at": fact.at, "account": fact.account}
+    if fact.order is None:
+        record |= {"asset": fact.asset, "amount": f"{fact.amount:f}"}
+    else:
+        record |= _describe_order(fact.order)
+        if fact.kind == "accepted":
+            record |= _describe_request(fact.order.request)
+        elif fact.fill is not None:
+            record |= _describe_fill(fact.fill)
+        elif fact.version is not None:
+            record |= {"executed": f"{fact.version.executed:f}", "reason": fact.version.reason}
+    record["balances"] = {
+        asset: {"total": f"{account.total[asset]:f}", "held": f"{account.held[asset]:f}"} for asset in fact.assets
+    }
+    return record
+
+
+def describe_request(request: OrderRequest) -> Record:
+    """Return an order request as the journal shows a rejected one."""
+    return {
+        "account": request.account,
+        "symbol": request.symbol,
+        "client_order_id": request.client_order_id,
+        **_describe_request(request),
+    }
+
+
+def rebuild(engine: Engine, records: Iterable[Record]) -> None:
+    """Apply a journal to an engine whose accounts are open but empty; resting orders regain their priority."""
+    for record in records:
+        step = _STEPS.get(record["kind"])
+        if step is not None and record["account"] in engine.accounts:
+            step(engine, record)
+    for account in engine.accounts.values():
+        for order in account.open.values():
+            engine.markets[order.request.symbol].book.add(order)
+    for state in engine.markets.values():
+        if state.trade_number:
+            # Numbers of trades between anonymous participants are not journalled: leave room for them.
+            state.trade_number += NUMBERS_SKIPPED_AFTER_RESTART
+    engine.check_conserved(engine.supply)
+
+
+def _describe_order(order: Order) -> Record:
+    return {
+        "symbol": order.request.symbol,
+        "order_id": order.order_id,
+        "number": order.number,
+        "client_order_id": order.request.client_order_id,
+    }
+
+
+def _describe_request(request: OrderRequest) -> Record:
+    return {
+        "side": request.side,
+        "type": request.type,
+        "quantity": f"{request.quantity:f}",
+        "price": None if request.price is None else f"{request.price:f}",
+        "time_in_force": request.time_in_force,
+        "post_only": request.post_only,
+        "fee_preference": request.fee_preference,
+        "origin": request.origin,
+    }
+
+
+def _describe_fill(fill: Fill) -> Record:
+    return {
+        "side": fill.order.side,
+        "trade_id": fill.trade_id,
+        "trade_number": fill.trade_number,
+        "price": f"{fill.price:f}",
+        "quantity": f"{fill.quantity:f}",
+        "cost": f"{fill.cost:f}",
+        "fee": f"{fill.fee:f}",
+        "fee_asset": fill.fee_asset,
+        "liquidity": fill.liquidity,
+        "visible_at": fill.visible_at,
+    }
+
+
+def _rebuild_accepted(engine: Engine, record: Record) -> None:
+    request = OrderRequest(
+        account=record["account"],
+        symbol=record["symbol"],
+        side=record["side"],
+        type=record["type"],
+        quantity=Decimal(record["quantity"]),
+        price=None if record["price"] is None else Decimal(record["price"]),
+        time_in_force=record["time_in_force"],
+        post_only=record["post_only"],
+        client_order_id=record["client_order_id"],
+        fee_preference=record["fee_preference"],
+        origin=record["origin"],
+    )
+    asset, unit_hold = engine.holding(request)
+    order = Order(
+        side=request.side,
+        price=request.price or NOTHING,
+        leaves=request.quantity,
+        request=request,
+        number=record["number"],
+        order_id=record["order_id"],
+        key=engine.order_key(request.symbol, record["order_id"]),
+        created_at=record["at"],
+        unit_hold=unit_hold,
+        hold_asset=asset,
+    )
+    engine.accounts[request.account].admit(order)
+    order.record_version(order.created_at, order.created_at)
+    state = engine.markets[request.symbol]
+    state.order_number = max(state.order_number, order.number)
+
+
+def _rebuild_filled(engine: Engine, record: Record) -> None:
+    order = _order_of(engine, record)
+    fill = Fill(
+        order,
+        record["trade_number"],
+        record["trade_id"],
+        Decimal(record["price"]),
+        Decimal(record["quantity"]),
+        Decimal(record["cost"]),
+        Decimal(record["fee"]),
+        record["fee_asset"],
+        record["liquidity"],
+        record["at"],
+        record["visible_at"],
+    )
+    order.leaves -= fill.quantity
+    engine.apply_fill(fill)
+    order.record_version(fill.at, fill.visible_at)
+    state = engine.markets[record["symbol"]]
+    state.trade_number = max(state.trade_number, fill.trade_number)
+    state.last_price = fill.price
+
+
+def _rebuild_ended(engine: Engine, record: Record) -> None:
+    order = _order_of(engine, record)
+    order.status = record["kind"]
+    engine.accounts[record["account"]].close(order)
+    order.record_version(record["at"], record["at"], record["reason"])
+
+
+def _rebuild_transfer(engine: Engine, record: Record) -> None:
+    sign = 1 if record["kind"] == "deposited" else -1
+    engine.apply_transfer(record["account"], record["asset"], sign * Decimal(record["amount"]))
+
+
+def _order_of(engine: Engine, record: Record) -> Order:
+    key = engine.order_key(record["symbol"], record["order_id"])
+    return engine.accounts[record["account"]].orders[key]
+
+
+_STEPS: dict[str, Any] = {
+    "accepted": _rebuild_accepted,
+    "filled": _rebuild_filled,
+    "cancelled": _rebuild_ended,
+    "expired": _rebuild_ended,
+    "deposited": _rebuild_transfer,
+    "debited": _rebuild_transfer,
+}

@@ -1,0 +1,139 @@
+"""All worlds of one venue process: created, found, moved and ended."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from venues.paper import defaults
+from venues.paper.dialects import binance, kraken
+from venues.paper.markets import EXCHANGES, markets_of
+from venues.paper.world import Blueprint, World
+
+DIALECTS: dict[str, Any] = {"binance": binance, "kraken": kraken}
+PUBLIC_INTERVAL_SECONDS = 0.1
+SAVE_INTERVAL_SECONDS = 5.0
+NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+
+
+class Worlds:
+    """The venue's worlds by (exchange, name), each moved by its own tasks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.by_name: dict[tuple[str, str], World] = {}
+        self._tasks: dict[tuple[str, str], list[asyncio.Task[None]]] = {}
+
+    def create(self, blueprint: Blueprint) -> World:
+        """Create a world, or rebuild it from the journal it left. Raises ValueError for a bad blueprint."""
+        _check(blueprint)
+        name = (blueprint.exchange, blueprint.world)
+        if name in self.by_name:
+            raise ValueError(f"world {blueprint.world} of {blueprint.exchange} exists already")
+        folder = self.folder / blueprint.exchange / blueprint.world
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = folder / "world.json"
+        if kept.exists():
+            blueprint = Blueprint(**json.loads(kept.read_text()))
+        else:
+            _write_privately(kept, json.dumps(asdict(blueprint)))
+        world = self.by_name[name] = World(blueprint, folder, DIALECTS[blueprint.exchange])
+        loop = asyncio.get_running_loop()
+        self._tasks[name] = [loop.create_task(_move(world)), loop.create_task(_tell_public(world))]
+        return world
+
+    def reopen_all(self) -> None:
+        """Rebuild every world an earlier run left in the data folder."""
+        for kept in sorted(self.folder.glob("*/*/world.json")):
+            blueprint = Blueprint(**json.loads(kept.read_text()))
+            if (blueprint.exchange, blueprint.world) not in self.by_name:
+                self.create(blueprint)
+
+    def find(self, exchange: str, name: str) -> World:
+        """Return a world. Raises KeyError when there is none."""
+        return self.by_name[(exchange, name)]
+
+    async def remove(self, exchange: str, name: str) -> None:
+        """End a world and delete its data. Raises KeyError when there is none."""
+        world = self.by_name.pop((exchange, name))
+        await self._stop((exchange, name), world)
+        shutil.rmtree(world.folder)
+
+    async def close(self) -> None:
+        """End all worlds and keep their data."""
+        for name, world in list(self.by_name.items()):
+            await self._stop(name, world)
+        self.by_name.clear()
+
+    async def _stop(self, name: tuple[str, str], world: World) -> None:
+        for task in self._tasks.pop(name):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        for connection in list(world.hub.connections):
+            connection.cut()
+        world.flow.save()
+        await world.journal.close()
+
+
+def demo_blueprint(exchange: str, name: str, seed: int, flow_steps_per_second: float) -> Blueprint:
+    """Return the blueprint of a world with the demo account."""
+    api_key, secret = defaults.KEYS[exchange]
+    account = {
+        "api_key": api_key,
+        "secret": secret,
+        "balances": defaults.BALANCES,
+        "permissions": defaults.PERMISSIONS,
+    }
+    return Blueprint(
+        exchange=exchange,
+        world=name,
+        seed=seed,
+        flow_steps_per_second=flow_steps_per_second,
+        markets=None,
+        accounts=[account],
+    )
+
+
+def _check(blueprint: Blueprint) -> None:
+    if blueprint.exchange not in EXCHANGES:
+        raise ValueError(f"exchange must be one of {', '.join(EXCHANGES)}")
+    if not blueprint.world or not set(blueprint.world) <= NAME_CHARACTERS:
+        raise ValueError("world must be a name of letters, digits, dashes and underscores")
+    try:
+        markets_of(EXCHANGES[blueprint.exchange], blueprint.markets)
+    except KeyError as unknown:
+        raise ValueError(f"unknown market {unknown}") from None
+
+
+def _write_privately(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as content:
+        content.write(text)
+
+
+async def _move(world: World) -> None:
+    rate = world.blueprint.flow_steps_per_second
+    if rate <= 0:
+        return
+    loop = asyncio.get_running_loop()
+    saved_at = loop.time()
+    while True:
+        await asyncio.sleep(1 / rate)
+        world.step()
+        if loop.time() - saved_at > SAVE_INTERVAL_SECONDS:
+            saved_at = loop.time()
+            world.flow.save()
+
+
+async def _tell_public(world: World) -> None:
+    while True:
+        await asyncio.sleep(PUBLIC_INTERVAL_SECONDS)
+        if world.hub.has_public:
+            world.tell_public()
+        else:
+            world.forget_public()
