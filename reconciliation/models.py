@@ -33,7 +33,11 @@ class Run(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["-requested_at"], name="run_newest")]
+        indexes = [
+            models.Index(fields=["-requested_at"], name="run_newest"),
+            models.Index(fields=["account", "trigger", "-requested_at"], name="run_account_newest"),
+            models.Index(fields=["requested_at"], condition=Q(status="queued"), name="run_waiting"),
+        ]
 
 
 class Break(models.Model):
@@ -88,7 +92,10 @@ class Break(models.Model):
                 fields=["account", "fingerprint"], condition=~Q(status="resolved"), name="break_one_unresolved"
             )
         ]
-        indexes = [models.Index(fields=["-first_seen_at"], name="break_newest")]
+        indexes = [
+            models.Index(fields=["-first_seen_at"], name="break_newest"),
+            models.Index(fields=["account", "fingerprint", "-resolved_at"], name="break_history"),
+        ]
 
 
 class BreakEvent(models.Model):
@@ -116,6 +123,9 @@ class Coverage(models.Model):
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.NEVER)
     proved_at = models.DateTimeField(null=True, help_text="Request time of the newest good read that agreed with our books.")
     checked_at = models.DateTimeField(null=True)
+    snapshot_number = models.BigIntegerField(default=0, help_text="The newest snapshot looked at; rows above it are news.")
+    summary = models.JSONField(default=dict, help_text="What that look told: agreed, different, skipped.")
+    changed_at = models.DateTimeField(null=True, help_text="When a look last changed a break or this status.")
     detail = models.CharField(max_length=300, blank=True, default="")
 
     class Meta:
