@@ -42,6 +42,14 @@ class Home:
         return self.path / "backups"
 
     @property
+    def secret_key(self) -> Path:
+        return self.secrets / "django-secret-key"
+
+    @property
+    def private_key(self) -> Path:
+        return self.secrets / "executor-private-key.pem"
+
+    @property
     def demo_token(self) -> Path:
         return self.path / "demo-token"
 
@@ -63,7 +71,7 @@ def prepare(home: Home) -> Home:
         home.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
         for folder in (home.secrets, home.logs, home.papervenue):
             folder.mkdir(mode=0o700, exist_ok=True)
-        write_once(home.secrets / "django-secret-key", secrets.token_urlsafe(50))
+        write_once(home.secret_key, secrets.token_urlsafe(50))
     except PermissionError as error:
         raise HomeError(
             f"The data folder {home.path} cannot be written ({error.strerror}: {error.filename}). Nothing was started "
@@ -125,7 +133,7 @@ def hold(home: Home, purpose: str) -> Iterator[None]:
 
 def reset(home: Home, *, sure: bool) -> str:
     """Delete what Gapless keeps in the data folder, and say what was done. Raises HomeError."""
-    if not home.lock.exists():
+    if not home.secret_key.exists():
         return f"Nothing to delete: there are no Gapless data in {home.path}."
     with hold(home, "the reset"):
         if not sure:

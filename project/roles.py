@@ -11,10 +11,10 @@ _MANAGE = (sys.executable, str(BASE_DIR / "manage.py"))
 _WEB = (sys.executable, "-m", "daphne", "--websocket_timeout", "-1", "--no-server-name", "--access-log", "/dev/null")
 
 
-def paper_venue(home: Home, port: int) -> Role:
-    """Return the simulated exchanges: started before the others and stopped after them."""
-    command = (*_MANAGE, "run_papervenue", "--port", str(port), "--data", str(home.papervenue))
-    return Role("papervenue", command, wave=0)
+def paper_venue(home: Home, port: int, *, demo: bool) -> Role:
+    """Return the simulated exchanges, in the demo with a fault now and then: started first, stopped last."""
+    options = ("--port", str(port), "--data", str(home.papervenue), "--fault-schedule", "demo" if demo else "none")
+    return Role("papervenue", (*_MANAGE, "run_papervenue", *options), wave=0)
 
 
 def console(host: str, port: int) -> Role:

@@ -67,6 +67,7 @@ class Server:
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         command = ["postgres", "-D", str(self.data), "-k", str(self.sockets), "-p", PORT, *options]
         deadline = time.monotonic() + _START_SECONDS
+        self._forget_recycled_pid()
         while time.monotonic() < deadline:
             mark = self.log.stat().st_size if self.log.exists() else 0
             with self.log.open("ab") as log:
@@ -114,6 +115,16 @@ class Server:
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
         """Open an autocommit connection as the superuser."""
         return psycopg.connect(host=str(self.sockets), port=PORT, user="postgres", dbname=database, autocommit=True)
+
+    def _forget_recycled_pid(self) -> None:
+        """PostgreSQL clears a left-over postmaster.pid itself, except when another program now has that number.
+
+        Removing it is only safe when no process, not even an orphaned session, works on the data.
+        """
+        pid, _ = _postmaster(self.data)
+        numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        if pid in numbers and not any(works_in(number, self.data) for number in numbers):
+            (self.data / "postmaster.pid").unlink()
 
     def _answers(self, deadline: float) -> bool:
         while self.is_alive() and time.monotonic() < deadline:
@@ -170,7 +181,7 @@ def works_in(pid: int, folder: Path) -> bool:
     """Tell whether the process runs with this working folder, as every PostgreSQL process does with its data folder."""
     try:
         return os.path.samefile(f"/proc/{pid}/cwd", folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
 
 

@@ -22,4 +22,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Replace this process by the role's."""
         os.chdir(BASE_DIR)
+        os.environ.setdefault("HOST", "127.0.0.1")  # a container listens on all its addresses, a machine on its own
         os.execv("/bin/sh", ["/bin/sh", str(BASE_DIR / "docker" / "entrypoint.sh"), options["name"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
 
+from orders import leases
 from project import embedded, home, processes, roles
 from project.binaries import EmbeddedError
 
@@ -76,10 +78,10 @@ class Session:
                 self.database = embedded.start(self.place.path)
         with self._step("migrations"):
             call_command("migrate", interactive=False, verbosity=0)
-            # call_command("init_secrets", verbosity=0)
-            pass  # leases.release_dead_holders()
+            call_command("init_secrets", stdout=io.StringIO())
+            leases.release_dead_holders()
         with self._step("paper venue and seed"):
-            self.children.start(roles.paper_venue(self.place, self.paper_port))
+            self.children.start(roles.paper_venue(self.place, self.paper_port, demo=self.demo))
             seeded = self._seed()
         with self._step("console and API"):
             self.children.start(roles.console(self.host, self.port))
@@ -134,7 +136,7 @@ class Session:
         if role.name != "executor":
             return
         try:
-            pass  # leases.release_dead_holders()
+            leases.release_dead_holders()
         except django.db.Error as error:
             _say(f"the executor's lease was not ended early ({type(error).__name__}); it runs out by itself")
         finally:
