@@ -132,7 +132,7 @@ def apply_fill(order: Order, report: FillReport, *, source: str, received_at: da
 
     Returns the new fill, or None when it was booked before.
     """
-    base, quote = ledger.assets_of(report.symbol)
+    _, quote = ledger.assets_of(report.symbol)
     fill = Fill(
         order=order, account_id=order.account_id, symbol=report.symbol, side=report.side, price=report.price,
         quantity=report.quantity,

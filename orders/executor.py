@@ -1,0 +1,153 @@
+"""The loop of role executor: hold leases, wake on work, hand each account's rows to its owner."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import signal
+import uuid
+from collections import defaultdict
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection
+from venues.gateway import SharedMarkets
+
+from orders import leases
+from orders.models import Intent, Order
+from orders.owner import Owner
+from orders.service import Timing
+from orders.states import Status
+from orders.writer import Writer
+from project.lib import clock, feed, notify
+
+logger = logging.getLogger(__name__)
+QUEUED_MAX = 500
+Work = tuple[dict[str, list[uuid.UUID]], dict[str, list[tuple[uuid.UUID, str]]]]
+
+
+class Executor:
+    """Serves every account it can lease until told to stop; then drains and gives the leases back."""
+
+    def __init__(self) -> None:
+        self._timing = Timing(**settings.EXECUTOR)
+        self._writer = Writer()
+        self._shared = SharedMarkets()
+        self._holder = leases.holder_name()
+        self._owners: dict[str, tuple[Owner, asyncio.Task[None]]] = {}
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        # renewals have their own thread and connection: a long batch must not cost a lease
+        self._lease_thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="leases")
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        self._writer.start()
+        listener = notify.Listener([feed.WORK_CHANNEL], lambda channel, account: loop.call_soon_threadsafe(self._on_wake, account))
+        listener.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._hold_leases())
+                group.create_task(self._dispatch())
+                await self._stopping.wait()
+                raise _Stop
+        except* _Stop:
+            logger.info("draining: no new work, waiting for what is in flight")
+        finally:
+            listener.stop()
+            await self._drain()
+
+    def _on_wake(self, account: str) -> None:
+        for code in [account] if account in self._owners else list(self._owners):
+            self._owners[code][0].look_at_account()
+        self._wake.set()
+
+    async def _hold_leases(self) -> None:
+        while True:
+            try:
+                held = {code: owner.lease for code, (owner, _) in self._owners.items()}
+                kept, fresh = await self._in_lease_thread(self._renew_and_acquire, held)
+            except Exception as error:
+                logger.warning("leases could not be renewed (%s); requests stop when they run out", type(error).__name__)
+                await asyncio.sleep(1)
+                continue
+            for code in set(held) - kept:
+                if held[code].left_seconds() < 0 or code not in kept:
+                    await self._let_go(code)
+            for lease in fresh:
+                owner = Owner(lease, self._writer, self._timing, self._shared)
+                self._owners[lease.account] = (owner, asyncio.create_task(owner.run(), name=f"owner-{lease.account}"))
+            await asyncio.sleep(self._timing.lease_renew_seconds)
+
+    def _renew_and_acquire(self, held: dict[str, leases.Lease]) -> tuple[set[str], list[leases.Lease]]:
+        try:
+            floors = {code: owner.nonce_floor() for code, (owner, _) in self._owners.items()}
+            kept = leases.renew(self._holder, held, floors, self._timing.lease_seconds)
+            return kept, leases.acquire(self._holder, self._timing.lease_seconds)
+        except Exception:
+            connection.close()
+            raise
+
+    async def _dispatch(self) -> None:
+        denied_at = 0.0
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._timing.poll_seconds)
+            self._wake.clear()
+            codes = list(self._owners)
+            try:
+                queued, wishes = await self._writer.run(lambda codes=codes: _waiting(codes))
+                for code in codes:
+                    owner = self._owners[code][0] if code in self._owners else None
+                    if owner is not None and (queued.get(code) or wishes.get(code)):
+                        owner.offer(queued.get(code, []), wishes.get(code, []))
+                if clock.monotonic_seconds() - denied_at > 1:
+                    denied_at = clock.monotonic_seconds()
+                    for owner, _ in list(self._owners.values()):
+                        await owner.deny_stale()
+            except Exception as error:
+                logger.warning("waiting work could not be read (%s); trying again", type(error).__name__)
+                await asyncio.sleep(0.5)
+
+    async def _let_go(self, code: str) -> None:
+        _, task = self._owners.pop(code)
+        logger.warning("account %s: lease lost; nothing more is sent for it from here", code)
+        task.cancel()
+        await asyncio.wait([task], timeout=1)
+
+    async def _drain(self) -> None:
+        tasks = [task for _, task in self._owners.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._timing.request_timeout_seconds + 2)
+        floors = {code: owner.nonce_floor() for code, (owner, _) in self._owners.items()}
+        self._writer.stop()
+        with contextlib.suppress(Exception):
+            await self._in_lease_thread(leases.release, self._holder, floors)
+        self._lease_thread.shutdown(wait=False)
+
+    async def _in_lease_thread(self, function, *arguments):  # type: ignore[no-untyped-def]
+        return await asyncio.get_running_loop().run_in_executor(self._lease_thread, function, *arguments)
+
+
+class _Stop(Exception):
+    """Ends the task group; not an error."""
+
+
+def _waiting(codes: list[str]) -> Work:
+    queued: dict[str, list[uuid.UUID]] = defaultdict(list)
+    wishes: dict[str, list[tuple[uuid.UUID, str]]] = defaultdict(list)
+    oldest = clock.now() - timedelta(days=365)
+    orders = Order.objects.filter(account_id__in=codes, status=Status.QUEUED, created_at__gt=oldest)
+    for code, pk in orders.order_by("created_at", "id").values_list("account_id", "id")[:QUEUED_MAX]:
+        queued[code].append(pk)
+    waiting = Intent.objects.filter(account_id__in=codes, done_at=None).order_by("requested_at", "id")
+    for code, pk, action in waiting.values_list("account_id", "id", "action")[:QUEUED_MAX]:
+        wishes[code].append((pk, action))
+    return queued, wishes

@@ -1,0 +1,63 @@
+"""What every stage needs to serve one account: the lease, the venue's door, the writer, the settings."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from venues.gateway import Gateway
+
+from orders.leases import Lease
+from orders.writer import Writer
+from project.lib import clock
+
+WINDOW_MS = 5000
+WINDOW_MS_MIN = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The intervals and bounds of settings.EXECUTOR, in seconds."""
+
+    lease_seconds: float
+    lease_renew_seconds: float
+    poll_seconds: float
+    request_timeout_seconds: float
+    lookup_interval_seconds: float
+    dead_letter_seconds: float
+    not_ready_seconds: float
+    open_orders_seconds: float
+    fills_seconds: float
+    fills_overlap_seconds: float
+    balances_seconds: float
+    markets_seconds: float
+
+
+@dataclass
+class Service:
+    """One account in the hands of its owner."""
+
+    account: str
+    venue: str
+    lease: Lease
+    gateway: Gateway
+    writer: Writer
+    timing: Timing
+    is_open: bool = False
+    sweep_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    lookup_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    opened_at: datetime | None = None
+    trades_before_opening: frozenset[tuple[str, str]] = frozenset()
+    booked_to: dict[str, datetime] = field(default_factory=dict)
+
+    def stamp(self) -> tuple[int, int] | None:
+        """Check the lease and return (stamp_ms, window_ms) for one request, or None when too little of it is left.
+
+        The stamp is the time of this check: a request signed by a paused owner is refused by the venue.
+        """
+        left_ms = int(self.lease.left_seconds() * 1000)
+        window_ms = min(WINDOW_MS, self.gateway.capabilities.window_max_ms or WINDOW_MS, left_ms)
+        if window_ms < WINDOW_MS_MIN:
+            return None
+        return int(clock.now().timestamp() * 1000), window_ms

@@ -1,0 +1,82 @@
+"""The private stream of an account: raw frames kept, reports applied in order, a sweep after every connect."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from orders import sweeps
+from orders.service import Service
+from venues.messages import Report, StreamState
+from venues.models import RawFrame
+
+QUEUE_MAX = 10_000
+BATCH_MAX = 200
+FIRST_STATE_SECONDS = 5.0
+Item = tuple[str, datetime] | tuple[list[Report], datetime]
+
+
+class Stream:
+    """Feed what the gateway's stream delivers to the writer, in the order received."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._queue: asyncio.Queue[tuple[str, list[Report], datetime]] = asyncio.Queue(QUEUE_MAX)
+        self._seen_state = asyncio.Event()
+        self._lost = False
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._service.gateway.run_stream(self._on_frame, self._on_reports, self._on_state))
+            group.create_task(self._apply())
+
+    async def first_state(self) -> None:
+        """Wait a little for the stream to be live, so that the reads of recovery overlap with it."""
+        try:
+            await asyncio.wait_for(self._seen_state.wait(), FIRST_STATE_SECONDS)
+        except TimeoutError:
+            return
+
+    def _on_frame(self, body: str, received_at: datetime) -> None:
+        self._put((body, [], received_at))
+
+    def _on_reports(self, reports: list[Report], received_at: datetime) -> None:
+        self._put(("", reports, received_at))
+
+    def _on_state(self, state: StreamState) -> None:
+        if state.state == "live":
+            self._seen_state.set()
+            if self._lost:
+                self._service.sweep_wanted.set()  # what happened in the gap comes by REST
+            self._lost = False
+        elif state.state == "lost":
+            self._lost = True
+
+    def _put(self, item: tuple[str, list[Report], datetime]) -> None:
+        try:
+            self._queue.put_nowait(item)
+        except asyncio.QueueFull:
+            self._service.sweep_wanted.set()  # at the bound: read the facts instead of growing
+
+    async def _apply(self) -> None:
+        while True:
+            batch = [await self._queue.get()]
+            while len(batch) < BATCH_MAX and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            frames = [(body, at) for body, _, at in batch if body]
+            reports = [report for _, listed, _ in batch for report in listed]
+            if frames:
+                await self._service.writer.run_until_committed(lambda frames=frames: self._keep(frames))
+            for report in reports:
+                unmatched = await self._service.writer.run_until_committed(
+                    lambda report=report: sweeps.apply_reports(self._service, [report], source="stream")
+                )
+                await sweeps.adopt_unmatched(self._service, unmatched)
+
+    def _keep(self, frames: list[tuple[str, datetime]]) -> None:
+        RawFrame.objects.bulk_create(
+            [RawFrame(account_id=self._service.account, channel="stream", received_at=at, body=body) for body, at in frames]
+        )
+
+

@@ -1,0 +1,1 @@
+"""Pages of orders: blotter and order, ticket, books, dead letters."""

@@ -1,0 +1,92 @@
+"""The blotter, one order, and the wish to cancel it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
+
+from orders import intake, queries, states
+from orders.models import Intent, Order
+from project.lib import access, pages
+from venues.models import Account
+
+STATUSES = [status.value for status in states.Status]
+CHIPS = {"account": "account", "symbol": "symbol", "status": "status", "client_order_id": "client id", "strategy": "strategy"}
+
+
+@pages.page()
+def blotter(request: HttpRequest) -> HttpResponseBase:
+    filters = request.GET.dict()
+    found = queries.orders(filters)
+    if filters.get("format") == "csv":
+        return pages.csv_answer("orders", queries.EXPORT_HEAD, queries.export_rows(found))
+    part = filters.get("fragment")
+    tab = filters.get("tab") if filters.get("tab") in queries.TABS else "all"
+    context: dict[str, Any] = {"tab": tab, "chips": pages.chips(request, CHIPS), "is_filtered": bool(pages.filters(request, tab=None))}
+    if part != "table":
+        counts = queries.tab_counts()
+        context["tabs"] = [
+            {"name": name, "label": label, "count": counts.get(name), "url": f"?{pages.filters(request, tab=name)}"}
+            for name, (label, _) in queries.TABS.items()
+        ]
+    if part != "tabs":
+        context["slice"] = pages.newest_first(request, found, "created_at")
+        _mark_waiting(context["slice"].rows)
+    if not part:
+        context |= {"accounts": Account.objects.order_by("code"), "statuses": STATUSES}
+    return pages.render(request, "orders/list.html", context, {"table": "orders/_table.html", "tabs": "orders/_tabs.html"})
+
+
+@pages.page()
+def order(request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
+    found = get_object_or_404(Order.objects.select_related("account__venue"), pk=order_id)
+    _mark_waiting([found])
+    context = {
+        "order": found,
+        "events": list(found.events.order_by("sequence")),
+        "attempts": list(found.attempts.order_by("sent_at", "id")),
+        "fills": list(found.fills.order_by("executed_at", "id")),
+        "intents": list(found.intents.order_by("requested_at")),
+        "letters": list(found.dead_letters.order_by("-created_at")),
+    }
+    return pages.render(request, "orders/detail.html", context, {"order": "orders/_order.html"})
+
+
+@pages.page()
+def by_client_id(request: HttpRequest, client_order_id: str) -> HttpResponse:
+    found = Order.objects.filter(client_order_id=client_order_id).order_by("-created_at")
+    account = request.GET.get("account")
+    return redirect("order", get_object_or_404(found.filter(account_id=account) if account else found[:1]).id)
+
+
+@pages.command("orders")
+def cancel(request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
+    found = get_object_or_404(Order.objects.select_related("account__venue"), pk=order_id)
+    back = f"/orders/{found.id}/"
+    try:
+        intake.request_cancellation(found, actor=access.caller(request).actor)
+    except intake.NotCancellable as error:
+        if request.headers.get("HX-Request"):
+            return _row(request, order_id, status=409)
+        return pages.refused(request, str(error), back)
+    if request.headers.get("HX-Request"):
+        return _row(request, order_id)
+    return pages.done(request, "Cancel requested. The order may still fill until the venue confirms.", back)
+
+
+def _row(request: HttpRequest, order_id: uuid.UUID, status: int = 200) -> HttpResponse:
+    found = Order.objects.select_related("account__venue").get(pk=order_id)
+    _mark_waiting([found])
+    return HttpResponse(pages.fragment(request, "orders/_row.html", {"order": found}), status=status)
+
+
+def _mark_waiting(rows: list[Order]) -> None:
+    asked = Intent.objects.filter(order__in=[row.pk for row in rows], action="cancel", done_at=None)
+    waiting = set(asked.values_list("order_id", flat=True))
+    for row in rows:
+        row.cancel_requested = row.pk in waiting or row.mutation.startswith("cancel")  # type: ignore[attr-defined]
+        row.may_cancel = states.Status(row.status) not in states.TERMINAL and not row.cancel_requested  # type: ignore[attr-defined]
