@@ -20,7 +20,9 @@ def fingerprint(account: str, kind: str, subject: str, asset: str = "") -> str:
     return hashlib.sha256("|".join((account, kind, subject, asset)).encode()).hexdigest()
 
 
-def compare_orders(reading: facts.Reading, ours: Sequence[facts.OurOrder], theirs: Sequence[OrderReport]) -> facts.Comparison:
+def compare_orders(
+    reading: facts.Reading, ours: Sequence[facts.OurOrder], theirs: Sequence[OrderReport]
+) -> facts.Comparison:
     """Compare a venue's list of open orders with ours.
 
     `ours` holds every order we believe open there, and every other one that a row of theirs names.
@@ -234,7 +236,9 @@ def _fill_missing_at_venue(fill: facts.OurFill) -> facts.Difference:
 
 
 def _balance_difference(asset: str, ours: Decimal, theirs: Decimal, row: BalanceReport | None) -> facts.Difference:
-    stated = {"total": facts.text(row.total), "free": facts.text(row.free), "held": facts.text(row.held)} if row else None
+    stated = (
+        {"total": facts.text(row.total), "free": facts.text(row.free), "held": facts.text(row.held)} if row else None
+    )
     return facts.Difference(
         kind="balance", subject=asset, asset=asset, ours=facts.text(ours), theirs=facts.text(theirs), delta=theirs - ours,
         evidence={

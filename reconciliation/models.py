@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from orders.models import Fill, Order, money
+from orders.models import Fill, Order
 from project.lib import clock, ids
 from venues.models import Account, Snapshot, Surface
 
@@ -71,7 +71,7 @@ class Break(models.Model):
     asset = models.CharField(max_length=32, blank=True, default="")
     ours = models.CharField(max_length=200, blank=True, default="")
     theirs = models.CharField(max_length=200, blank=True, default="")
-    delta = money(null=True)
+    delta = models.DecimalField(max_digits=38, decimal_places=18, null=True)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, related_name="breaks")
     fill = models.ForeignKey(Fill, on_delete=models.PROTECT, null=True, related_name="breaks")
     snapshot = models.ForeignKey(Snapshot, on_delete=models.SET_NULL, null=True, related_name="breaks")
@@ -121,9 +121,13 @@ class Coverage(models.Model):
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="coverage")
     surface = models.CharField(max_length=16, choices=Surface.choices)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.NEVER)
-    proved_at = models.DateTimeField(null=True, help_text="Request time of the newest good read that agreed with our books.")
+    proved_at = models.DateTimeField(
+        null=True, help_text="Request time of the newest good read that agreed with our books."
+    )
     checked_at = models.DateTimeField(null=True)
-    snapshot_number = models.BigIntegerField(default=0, help_text="The newest snapshot looked at; rows above it are news.")
+    snapshot_number = models.BigIntegerField(
+        default=0, help_text="The newest snapshot looked at; rows above it are news."
+    )
     summary = models.JSONField(default=dict, help_text="What that look told: agreed, different, skipped.")
     changed_at = models.DateTimeField(null=True, help_text="When a look last changed a break or this status.")
     detail = models.CharField(max_length=300, blank=True, default="")

@@ -1,0 +1,167 @@
+"""Both sides of a comparison, read for one snapshot: what the venue said, and our books around that time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db.models import DateTimeField, Q, Value
+
+from orders import ledger
+from orders.models import Attempt, Balance, Fill, Order, OrderEvent, Posting
+from orders.states import AT_VENUE, Mutation
+from reconciliation import compare, facts
+from reconciliation.models import Break
+from venues import capabilities
+from venues.messages import FillReport, OrderReport
+from venues.models import Snapshot, Surface
+
+
+def comparison(snapshot: Snapshot, existing: Iterable[Break]) -> facts.Comparison:
+    """Compare a good snapshot with our books. `existing` are the unresolved breaks of its surface.
+
+    Raises KeyError or ValueError when a stored row cannot be read back.
+    """
+    match snapshot.surface:
+        case Surface.OPEN_ORDERS:
+            return _orders(snapshot)
+        case Surface.FILLS:
+            return _fills(snapshot, existing)
+        case Surface.BALANCES:
+            return _balances(snapshot)
+    raise ValueError(f"nothing compares {snapshot.surface}")
+
+
+def reading(snapshot: Snapshot) -> facts.Reading:
+    """Return when the venue was read and how far behind its matching its answers may be."""
+    lag = capabilities.for_exchange(snapshot.account.venue.exchange).read_lag_seconds
+    return facts.Reading(
+        requested_at=snapshot.requested_at,
+        taken_at=snapshot.taken_at,
+        window_from=snapshot.window_from,
+        lag=timedelta(seconds=lag),
+    )
+
+
+def _orders(snapshot: Snapshot) -> facts.Comparison:
+    theirs = [facts.order_report(row) for row in snapshot.rows]
+    named = _orders_named_by(snapshot, theirs)
+    unsettled = _unsettled(snapshot.account_id)
+    ours = [
+        facts.OurOrder(
+            id=str(order.id),
+            symbol=order.symbol,
+            side=order.side,
+            status=order.status,
+            quantity=order.quantity,
+            price=order.price,
+            filled_quantity=order.filled_quantity,
+            venue_order_id=order.venue_order_id,
+            changed_at=order.updated_at,
+            is_settled=order.mutation == Mutation.NONE and order.id not in unsettled,
+            venue_client_ids=frozenset(client_ids),
+        )
+        for order, client_ids in named
+    ]
+    return compare.compare_orders(reading(snapshot), ours, theirs)
+
+
+def _orders_named_by(snapshot: Snapshot, theirs: list[OrderReport]) -> list[tuple[Order, set[str]]]:
+    own = Order.objects.filter(account_id=snapshot.account_id)
+    client_ids = [row.venue_client_id for row in theirs if row.venue_client_id]
+    sent: dict[object, set[str]] = defaultdict(set)
+    attempts = Attempt.objects.filter(account_id=snapshot.account_id, action="submit", venue_client_id__in=client_ids)
+    for order_id, client_id in attempts.values_list("order_id", "venue_client_id"):
+        sent[order_id].add(client_id)
+    venue_ids = Q(
+        symbol__in={row.symbol for row in theirs},
+        venue_order_id__in={row.venue_order_id for row in theirs if row.venue_order_id},
+    )
+    found = {order.id: order for order in own.filter(status__in=AT_VENUE)}
+    found |= {order.id: order for order in own.filter(venue_ids)}
+    found |= {order.id: order for order in own.filter(id__in=list(sent))}
+    return [(order, sent[order.id]) for order in found.values()]
+
+
+def _fills(snapshot: Snapshot, existing: Iterable[Break]) -> facts.Comparison:
+    theirs = [facts.fill_report(row) for row in snapshot.rows]
+    theirs += _still_missing(theirs, existing)
+    own = Fill.objects.filter(account_id=snapshot.account_id)
+    named = Q(symbol__in={row.symbol for row in theirs}, venue_trade_id__in={row.venue_trade_id for row in theirs})
+    found = {fill.id: fill for fill in own.filter(named)}
+    if snapshot.window_from:
+        window = own.filter(executed_at__gte=snapshot.window_from, executed_at__lte=snapshot.taken_at)
+        found |= {fill.id: fill for fill in window}
+    ours = [
+        facts.OurFill(
+            id=str(fill.id),
+            order_id=str(fill.order_id),
+            symbol=fill.symbol,
+            side=fill.side,
+            venue_trade_id=fill.venue_trade_id,
+            price=fill.price,
+            quantity=fill.quantity,
+            fee=fill.fee,
+            fee_asset=fill.fee_asset,
+            executed_at=fill.executed_at,
+            recorded_at=fill.recorded_at,
+        )
+        for fill in found.values()
+    ]
+    since = snapshot.account.opened_at or snapshot.taken_at
+    return compare.compare_fills(reading(snapshot), ours, theirs, since=since)
+
+
+def _still_missing(theirs: list[FillReport], existing: Iterable[Break]) -> list[FillReport]:
+    # A trade the venue stated once stays true when it slides out of the window.
+    stated = {(row.symbol, row.venue_trade_id, row.side) for row in theirs}
+    known = [facts.fill_report(row.evidence["theirs"]) for row in existing if row.evidence.get("theirs")]
+    return [row for row in known if (row.symbol, row.venue_trade_id, row.side) not in stated]
+
+
+def _balances(snapshot: Snapshot) -> facts.Comparison:
+    read = reading(snapshot)
+    theirs = [facts.balance_report(row) for row in snapshot.rows]
+    busy = _busy_assets(snapshot, read.unseen_after)
+    totals, effects = _totals(snapshot.account_id, read.settled_before)
+    ours = {
+        asset: facts.OurBalance(
+            total=totals.get(asset, facts.ZERO), effects=tuple(effects.get(asset, ())), is_busy=asset in busy
+        )
+        for asset in totals.keys() | effects.keys() | busy
+    }
+    return compare.compare_balances(read, ours, theirs)
+
+
+def _totals(account_code: str, since: datetime) -> tuple[dict[str, Decimal], dict[str, list[facts.Effect]]]:
+    # One statement, so that a fill booked meanwhile is in both parts or in neither.
+    balances = Balance.objects.filter(account_id=account_code)
+    postings = Posting.objects.filter(
+        book=Posting.Book.VENUE, fill__account_id=account_code, fill__executed_at__gt=since
+    )
+    rows = balances.annotate(at=Value(None, output_field=DateTimeField())).values_list("asset", "total", "at", "id")
+    young = postings.values_list("asset", "amount", "fill__executed_at", "id")
+    totals: dict[str, Decimal] = {}
+    effects: dict[str, list[facts.Effect]] = defaultdict(list)
+    for asset, amount, at, _ in rows.union(young, all=True):
+        if at is None:
+            totals[asset] = amount
+        else:
+            effects[asset].append(facts.Effect(at=at, amount=amount))
+    return totals, effects
+
+
+def _busy_assets(snapshot: Snapshot, until: datetime) -> set[str]:
+    unproven = Attempt.objects.filter(account_id=snapshot.account_id, outcome__in=["", "unknown"], resolved_at=None)
+    since = OrderEvent.objects.filter(
+        account_id=snapshot.account_id, sequence__gt=snapshot.event_sequence, recorded_at__lte=until
+    )
+    symbols = {*unproven.values_list("order__symbol", flat=True), *since.values_list("order__symbol", flat=True)}
+    return {asset for symbol in symbols for asset in ledger.assets_of(symbol)}
+
+
+def _unsettled(account_code: str) -> set[object]:
+    unproven = Attempt.objects.filter(account_id=account_code, outcome__in=["", "unknown"], resolved_at=None)
+    return set(unproven.values_list("order_id", flat=True))
