@@ -75,6 +75,10 @@ class Account:
                 held += (version.hold if version else NOTHING) - order.hold
         return total, held
 
+    def balances(self, assets: tuple[str, ...]) -> dict[str, tuple[Decimal, Decimal]]:
+        """Return total and held of some assets as they are now."""
+        return {asset: (self.total[asset], self.held[asset]) for asset in assets}
+
     def assets(self) -> list[str]:
         """Return the assets the account ever held."""
         return sorted(self.total)

@@ -57,7 +57,8 @@ class Engine:
         self.apply_transfer(api_key, asset, amount)
         at = self.now()
         kind = "deposited" if amount >= 0 else "debited"
-        fact = Fact(kind, api_key, at, at, (asset,), asset=asset, amount=abs(amount))
+        balances = self.accounts[api_key].balances((asset,))
+        fact = Fact(kind, api_key, at, at, balances, asset=asset, amount=abs(amount))
         self.facts.append(fact)
         return fact
 
@@ -241,7 +242,7 @@ class Engine:
                 account.api_key,
                 version.at,
                 version.visible_at,
-                assets or (order.hold_asset,),
+                account.balances(assets or (order.hold_asset,)),
                 order,
                 version,
                 fill,

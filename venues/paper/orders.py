@@ -139,13 +139,16 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that happened to an account: accepted, filled, cancelled, expired, deposited or debited."""
+    """What happened to an account: accepted, filled, cancelled, expired, deposited or debited.
+
+    `balances` are the total and held amounts it left behind.
+    """
 
     kind: str
     account: str
     at: int
     visible_at: int
-    assets: tuple[str, ...]
+    balances: dict[str, tuple[Decimal, Decimal]]
     order: Order | None = None
     version: Version | None = None
     fill: Fill | None = None

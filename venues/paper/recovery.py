@@ -11,9 +11,8 @@ from venues.paper.orders import NOTHING, Fact, Fill, Order, OrderRequest
 NUMBERS_SKIPPED_AFTER_RESTART = 1000
 
 
-def describe(fact: Fact, engine: Engine) -> Record:
+def describe(fact: Fact) -> Record:
     """Return the journal record of a fact, with the balances it left behind."""
-    account = engine.accounts[fact.account]
     record: Record = {"kind": fact.kind, "at": fact.at, "account": fact.account}
     if fact.order is None:
         record |= {"asset": fact.asset, "amount": f"{fact.amount:f}"}
@@ -26,7 +25,7 @@ def describe(fact: Fact, engine: Engine) -> Record:
         elif fact.version is not None:
             record |= {"executed": f"{fact.version.executed:f}", "reason": fact.version.reason}
     record["balances"] = {
-        asset: {"total": f"{account.total[asset]:f}", "held": f"{account.held[asset]:f}"} for asset in fact.assets
+        asset: {"total": f"{total:f}", "held": f"{held:f}"} for asset, (total, held) in fact.balances.items()
     }
     return record
 

@@ -52,8 +52,8 @@ class Protocols(Protocol):
     def private_frames(self, world: "World", connection: Connection, fact: Fact) -> list[Frame]:
         """Return the frames that tell a subscriber about a fact."""
 
-    def public_frames(self, world: "World", symbol: str, change: "PublicChange") -> list[tuple[str, Frame]]:
-        """Return (channel, frame) pairs about what changed in a market."""
+    def tell_public(self, world: "World", symbol: str, change: "PublicChange") -> None:
+        """Send listeners what changed in a market."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ class World:
         self.nonces: dict[str, int] = {}
         self.request_times: defaultdict[str, deque[int]] = defaultdict(deque)
         self.tokens: dict[str, str] = {}
+        self.switches: dict[str, asyncio.TimerHandle] = {}
         self.refuse_streams_until = 0
         self.replay: Replay | None = None
         salt = f"{blueprint.exchange}:{blueprint.world}:{blueprint.seed}"
@@ -137,14 +138,14 @@ class World:
         fact = self.engine.transfer(account, asset, amount)
         if not tell:
             self.engine.facts.remove(fact)
-            self._journal(fact.kind, recovery.describe(fact, self.engine))
+            self._journal(fact.kind, recovery.describe(fact))
         self.drain()
 
     def drain(self) -> None:
         """Journal the engine's new facts and tell subscribers once they are durable and visible."""
         facts, self.engine.facts = self.engine.facts, []
         for fact in facts:
-            self._journal(fact.kind, recovery.describe(fact, self.engine))
+            self._journal(fact.kind, recovery.describe(fact))
             if self.hub.connections:
                 self.journal.after_durable(lambda fact=fact: self._tell_when_visible(fact))  # type: ignore[misc]
 
@@ -177,10 +178,7 @@ class World:
                 continue
             prints = list(state.prints)[len(state.prints) - new_prints :]
             change = PublicChange(revision + 1, state.book.revision, levels, prints)
-            for channel, frame in self.dialect.public_frames(self, symbol, change):
-                for connection in self.hub.connections:
-                    if channel in connection.channels:
-                        connection.send(frame)
+            self.dialect.tell_public(self, symbol, change)
 
     def forget_public(self) -> None:
         """Stop collecting changes when nobody listens."""

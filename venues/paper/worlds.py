@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from venues.paper.world import Blueprint, World
 
 DIALECTS: dict[str, Any] = {"binance": binance, "kraken": kraken}
 PUBLIC_INTERVAL_SECONDS = 0.1
+TICKS_PER_HEARTBEAT = 10
 SAVE_INTERVAL_SECONDS = 5.0
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
@@ -74,6 +76,8 @@ class Worlds:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        for switch in world.switches.values():
+            switch.cancel()
         for connection in list(world.hub.connections):
             connection.cut()
         world.flow.save()
@@ -131,8 +135,11 @@ async def _move(world: World) -> None:
 
 
 async def _tell_public(world: World) -> None:
-    while True:
+    dialect = DIALECTS[world.exchange.name]
+    for number in itertools.count(1):
         await asyncio.sleep(PUBLIC_INTERVAL_SECONDS)
+        if number % TICKS_PER_HEARTBEAT == 0:
+            dialect.heartbeat(world)
         if world.hub.has_public:
             world.tell_public()
         else:

@@ -6,13 +6,13 @@ from urllib.parse import parse_qsl
 from venues.paper.dialects import binance_rules as rules
 from venues.paper.dialects.binance_orders import PRIVATE
 from venues.paper.dialects.binance_public import PUBLIC
-from venues.paper.dialects.binance_streams import open_stream, private_frames, public_frames, read_frame
+from venues.paper.dialects.binance_streams import heartbeat, open_stream, private_frames, read_frame, tell_public
 from venues.paper.faults import Call
 from venues.paper.messages import Answer, HttpRequest, Refused
 from venues.paper.orders import Rejected
 from venues.paper.world import World
 
-__all__ = ["answer", "fault_answer", "open_stream", "private_frames", "public_frames", "read", "read_frame"]
+__all__ = ["answer", "fault_answer", "heartbeat", "open_stream", "private_frames", "read", "read_frame", "tell_public"]
 
 WEIGHT_WINDOW_MICROSECONDS = 60_000_000
 ORDER_WINDOW_MICROSECONDS = 10_000_000

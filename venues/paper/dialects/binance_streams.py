@@ -57,14 +57,27 @@ def private_frames(world: World, connection: Connection, fact: Fact) -> list[Fra
         sign = "" if fact.kind == "deposited" else "-"
         delta = f"{sign}{shapes.eight(fact.amount)}"
         events.append({"e": "balanceUpdate", "E": time, "a": fact.asset, "d": delta, "T": time})
-    rows = shapes.balances(world, fact.account, fact.assets, ("a", "f", "l"))
+    rows = shapes.balances(world, fact.account, list(fact.balances), ("a", "f", "l"))
     events.append({"e": "outboundAccountPosition", "E": time, "u": shapes.milliseconds(fact.at), "B": rows})
     subscription = connection.accounts[fact.account]["subscriptionId"]
     return [{"subscriptionId": subscription, "event": event} for event in events]
 
 
-def public_frames(world: World, symbol: str, change: PublicChange) -> list[tuple[str, Frame]]:
-    """Return the public events about a market under every channel name they have."""
+def tell_public(world: World, symbol: str, change: PublicChange) -> None:
+    """Send listeners what changed in a market."""
+    for channel, event in _public_events(world, symbol, change):
+        for connection in world.hub.connections:
+            if channel in connection.channels:
+                connection.send(event)
+            if WRAPPED + channel in connection.channels:
+                connection.send({"stream": channel, "data": event})
+
+
+def heartbeat(world: World) -> None:
+    """Send nothing: Binance pings on the protocol's own level."""
+
+
+def _public_events(world: World, symbol: str, change: PublicChange) -> list[tuple[str, Frame]]:
     state = world.engine.markets[symbol]
     market = state.market
     name = market.venue_id.lower()
@@ -85,8 +98,7 @@ def public_frames(world: World, symbol: str, change: PublicChange) -> list[tuple
     events.append((f"{name}@ticker", _ticker_event(row, time)))
     for item in change.prints:
         events.append((f"{name}@trade", _trade_event(item, market, time)))
-    wrapped = [(WRAPPED + channel, {"stream": channel, "data": event}) for channel, event in events]
-    return events + wrapped
+    return events
 
 
 def _subscribe(connection: Connection, names: list[str], prefix: str) -> None:
