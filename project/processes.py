@@ -70,6 +70,7 @@ class Supervisor:
     def __init__(self, logs: Path, say: Callable[[str], None], ended: Callable[[Role], None]) -> None:
         self.logs, self._say, self._ended = logs, say, ended
         self.stop_requests = 0
+        self._asked_at, self._insisted = 0.0, False
         self._children: dict[str, _Child] = {}
         self._checked_logs_at = 0.0
         self._wake, self._woken = socket.socketpair()
@@ -107,8 +108,8 @@ class Supervisor:
             alive = [child for child in self._children.values() if child.role.wave == wave and _is_alive(child)]
             for child in alive:
                 _signal(child, signal.SIGTERM)
-            deadline, requests = time.monotonic() + STOP_SECONDS, max(self.stop_requests, 1)
-            while any(map(_is_alive, alive)) and time.monotonic() < deadline and self.stop_requests <= requests:
+            deadline = time.monotonic() + STOP_SECONDS
+            while any(map(_is_alive, alive)) and time.monotonic() < deadline and not self._insisted:
                 self._drain(min(0.5, deadline - time.monotonic()))
             for child in filter(_is_alive, alive):
                 self._say(f"{child.role.name} did not stop when asked; killed it")
@@ -157,6 +158,10 @@ class Supervisor:
         )
 
     def _request_stop(self, number: int, frame: FrameType | None) -> None:
+        # One request may arrive as several signals (a closing terminal sends two), so only a later one insists.
+        now = time.monotonic()
+        self._insisted = self.stop_requests > 0 and now - self._asked_at > 1.0
+        self._asked_at = self._asked_at or now
         self.stop_requests += 1
 
     def _drain(self, seconds: float) -> None:
