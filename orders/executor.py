@@ -13,7 +13,6 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection
-from venues.gateway import SharedMarkets
 
 from orders import leases
 from orders.models import Intent, Order
@@ -22,6 +21,7 @@ from orders.service import Timing
 from orders.states import Status
 from orders.writer import Writer
 from project.lib import clock, feed, notify
+from venues.gateway import SharedMarkets
 
 logger = logging.getLogger(__name__)
 QUEUED_MAX = 500

@@ -9,8 +9,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
-from venues.gateway import Gateway, SharedMarkets, VenueTarget
-
 from orders import cancellation, person, recovery, resolver, submission, sweeps, telemetry
 from orders.leases import Lease
 from orders.service import Service, Timing
@@ -18,6 +16,7 @@ from orders.stream import Stream
 from orders.writer import Writer
 from project.lib import clock
 from venues import credentials
+from venues.gateway import Gateway, SharedMarkets, VenueTarget
 from venues.models import Account, AccountStatus, Credential
 
 logger = logging.getLogger(__name__)

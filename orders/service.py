@@ -6,11 +6,10 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from venues.gateway import Gateway
-
 from orders.leases import Lease
 from orders.writer import Writer
 from project.lib import clock
+from venues.gateway import Gateway
 
 WINDOW_MS = 5000
 WINDOW_MS_MIN = 1000

@@ -1,0 +1,86 @@
+"""Refold every projection from the append-only log and name the first difference."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+
+from django.db.models import Sum
+
+from orders import ledger
+from orders.models import Balance, Fill, Order, OrderEvent, Position, Posting
+from venues.models import Account
+
+ZERO = Decimal(0)
+CHUNK = 2000
+
+
+def differences() -> Iterator[str]:
+    """Yield what differs between the log and the rows folded from it, accounts first, then orders, then the books."""
+    for account in Account.objects.order_by("code"):
+        yield from _orders(account)
+        yield from _positions(account)
+    yield from _balances()
+
+
+def _orders(account: Account) -> Iterator[str]:
+    status: dict[object, str] = {}
+    mutation: dict[object, str] = defaultdict(lambda: "none")
+    venue_id: dict[object, str] = defaultdict(str)
+    quantity: dict[object, Decimal] = defaultdict(Decimal)
+    value: dict[object, Decimal] = defaultdict(Decimal)
+    expected = 0
+    for event in OrderEvent.objects.filter(account=account).order_by("sequence").iterator(CHUNK):
+        expected += 1
+        if event.sequence != expected:
+            yield f"account {account.code}: event {expected} is missing; found {event.sequence}"
+            expected = event.sequence
+        key = event.order_id
+        if key in status and event.status_before and status[key] != event.status_before:
+            yield f"order {key}: event {event.sequence} starts at {event.status_before}, the log was at {status[key]}"
+        status[key] = event.status_after
+        mutation[key] = event.data.get("mutation", mutation[key])
+        venue_id[key] = venue_id[key] or event.data.get("venue_order_id", "")
+        if event.kind in {"fill", "late_fill"}:
+            quantity[key] += Decimal(event.data["quantity"])
+            value[key] += Decimal(event.data["quote_quantity"])
+    if account.event_sequence != expected:
+        yield f"account {account.code}: its counter says {account.event_sequence} events, the log has {expected}"
+    for order in Order.objects.filter(account=account).order_by("id").iterator(CHUNK):
+        key = order.pk
+        folded = (status.get(key), mutation[key], quantity[key], value[key])
+        stored = (order.status, order.mutation, order.filled_quantity, order.filled_value)
+        if folded != stored:
+            yield f"order {key}: the log folds to {folded}, the row says {stored}"
+        if not order.is_external and venue_id[key] != order.venue_order_id:
+            yield f"order {key}: the log knows venue order {venue_id[key]!r}, the row says {order.venue_order_id!r}"
+
+
+def _positions(account: Account) -> Iterator[str]:
+    folded: dict[str, ledger.Holding] = {}
+    events = OrderEvent.objects.filter(account=account, kind__in=["fill", "late_fill"]).order_by("sequence")
+    fills = {str(fill.pk): fill for fill in Fill.objects.filter(account=account).iterator(CHUNK)}
+    for event in events.iterator(CHUNK):
+        fill = fills.pop(event.data["fill"], None)
+        if fill is None:
+            yield f"account {account.code}: event {event.sequence} books fill {event.data['fill']}, which is not there once"
+            continue
+        before = folded.get(fill.symbol, ledger.Holding())
+        folded[fill.symbol] = ledger.fold(before, fill.side, fill.quantity, fill.price)
+    yield from (f"fill {key} of account {account.code} has no event" for key in fills)
+    for position in Position.objects.filter(account=account).order_by("symbol"):
+        stored = ledger.Holding(position.quantity, position.entry_price, position.realised_pnl)
+        if folded.pop(position.symbol, ledger.Holding()) != stored:
+            yield f"position {account.code} {position.symbol} differs from its fills: stored {stored}"
+    yield from (f"position {account.code} {symbol} is missing" for symbol in folded)
+
+
+def _balances() -> Iterator[str]:
+    postings = Posting.objects.filter(book=Posting.Book.VENUE).values_list("account_id", "asset").annotate(total=Sum("amount"))
+    folded = {(account, asset): total for account, asset, total in postings}
+    for balance in Balance.objects.order_by("account_id", "asset"):
+        total = folded.pop((balance.account_id, balance.asset), ZERO)
+        if total != balance.total:
+            yield f"balance {balance.account_id} {balance.asset}: postings sum to {total}, the row says {balance.total}"
+    yield from (f"balance {account} {asset} is missing" for account, asset in folded)
