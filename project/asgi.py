@@ -1,0 +1,182 @@
+"""The web role: HTTP through one pooled thread per request, websockets through Channels. See docs/adr/0001-http-bridge.md."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+
+from django.core.wsgi import get_wsgi_application
+
+wsgi = get_wsgi_application()  # sets Django up; what follows needs that
+
+from django.conf import settings
+
+from project import routing
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+THREADS = 12  # each keeps one database connection open
+CHUNK_BYTES = 65_536
+BODY_BYTES_MAX = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+_pool = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
+
+
+class _Refused(Exception):
+    """The body is larger than any request needs."""
+
+
+async def application(scope: Message, receive: Receive, send: Send) -> None:
+    """Serve one HTTP request, one websocket, or the server's lifespan."""
+    if scope["type"] == "http":
+        await _serve(scope, receive, send)
+    elif scope["type"] == "websocket":
+        await routing.websockets(scope, receive, send)
+    else:
+        await _live(receive, send)
+
+
+async def _serve(scope: Message, receive: Receive, send: Send) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        body = await _body(scope, receive)
+    except _Refused:
+        await _refuse(send)
+        return
+    if body is None:
+        return  # the client left before it had sent everything
+    answer = _Answer(loop, send, is_head=scope["method"] == "HEAD")
+    work = loop.run_in_executor(_pool, answer.run, _environ(scope, body))
+    watch = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+        answer.is_abandoned = not work.done()
+        await work
+    finally:
+        answer.is_abandoned = True
+        watch.cancel()
+
+
+class _Answer:
+    """One WSGI call in its thread: small answers leave in one step, streamed ones chunk by chunk as fast as they are read."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, send: Send, *, is_head: bool) -> None:
+        self._loop, self._send, self._is_head = loop, send, is_head
+        self._start: Message = {}
+        self.is_abandoned = False
+
+    def run(self, environ: Message) -> None:
+        response: Any = wsgi(environ, self._start_response)
+        try:
+            if self._is_head or not getattr(response, "streaming", False):
+                self._emit(b"" if self._is_head else b"".join(response), more=False)
+                return
+            for chunk in _chunks(response):
+                if self.is_abandoned:
+                    return
+                self._emit(chunk, more=True)
+            self._emit(b"", more=False)
+        finally:
+            response.close()
+
+    def _start_response(self, status: str, headers: Iterable[tuple[str, str]], _: object = None) -> Callable[[bytes], None]:
+        pairs = [(name.lower().encode("latin1"), value.encode("latin1")) for name, value in headers]
+        self._start = {"type": "http.response.start", "status": int(status[:3]), "headers": pairs}
+        return lambda data: None
+
+    def _emit(self, data: bytes, *, more: bool) -> None:
+        asyncio.run_coroutine_threadsafe(self._deliver(data, more), self._loop).result()
+
+    async def _deliver(self, data: bytes, more: bool) -> None:
+        if self._start:
+            start, self._start = self._start, {}
+            await self._send(start)
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+def _chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
+    gathered = bytearray()
+    for part in parts:
+        gathered += part
+        if len(gathered) >= CHUNK_BYTES:
+            yield bytes(gathered)
+            gathered.clear()
+    yield bytes(gathered)
+
+
+async def _body(scope: Message, receive: Receive) -> bytes | None:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and (not value.isdigit() or int(value) > BODY_BYTES_MAX):
+            raise _Refused
+    gathered = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        gathered += message.get("body", b"")
+        if len(gathered) > BODY_BYTES_MAX:
+            raise _Refused
+        if not message.get("more_body"):
+            return bytes(gathered)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _refuse(send: Send) -> None:
+    text = (
+        f'{{"type":"about:blank","title":"Content Too Large","status":413,"code":"BODY_TOO_LARGE","retry_safe":false,'
+        f'"detail":"The body is larger than {BODY_BYTES_MAX} bytes. Nothing of it was read or stored."}}'
+    ).encode()
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(text)).encode()),
+               (b"cache-control", b"no-store"), (b"connection", b"close")]  # fmt: skip
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": text})
+
+
+def _environ(scope: Message, body: bytes) -> Message:
+    server = scope.get("server") or ("localhost", 80)
+    environ: Message = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": scope.get("root_path", "").encode().decode("latin1"),
+        "PATH_INFO": scope["path"].encode("utf-8", "replace").decode("latin1"),
+        "QUERY_STRING": scope["query_string"].decode("latin1"),
+        "SERVER_NAME": server[0],
+        "SERVER_PORT": str(server[1] or 0),
+        "SERVER_PROTOCOL": f"HTTP/{scope.get('http_version', '1.1')}",
+        "REMOTE_ADDR": (scope.get("client") or ("",))[0],
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin1").upper(), raw_value.decode("latin1")
+        if "_" in name or name == "CONTENT-LENGTH":  # an underscore could pass for a dash of a header the proxy sets
+            continue
+        key = "CONTENT_TYPE" if name == "CONTENT-TYPE" else f"HTTP_{name.replace('-', '_')}"
+        glue = "; " if name == "COOKIE" else ","
+        environ[key] = f"{environ[key]}{glue}{value}" if key in environ else value
+    return environ
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        step = (await receive())["type"]
+        await send({"type": f"{step}.complete"})
+        if step == "lifespan.shutdown":
+            return
