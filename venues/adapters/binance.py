@@ -1,0 +1,174 @@
+"""Binance spot: requests built exactly as recorded, its lookup recipe, its user data stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from project.lib import decimals
+from venues.adapters import binance_rows, rows
+from venues.adapters.ccxt import CcxtAdapter
+from venues.adapters.transport import HttpRecord
+from venues.messages import CancelOrder, OrderReport, Permissions, PlaceOrder
+
+PAGES_MAX = 500
+
+
+class BinanceAdapter(CcxtAdapter):
+    """Binance and its spot siblings."""
+
+    code_keys = ("code",)
+    message_keys = ("msg",)
+
+    async def submit(self, order: PlaceOrder) -> OrderReport:
+        """Send POST /api/v3/order stamped with the time of the lease check; the venue refuses it after the window."""
+        request = {
+            "symbol": self.client.market(order.symbol)["id"],
+            "side": order.side.upper(),
+            "type": "LIMIT_MAKER" if order.post_only else order.type.upper(),
+            "quantity": decimals.write(order.quantity),
+            "newClientOrderId": order.venue_client_id,
+            "newOrderRespType": "RESULT",
+            "recvWindow": order.window_ms,
+            "timestamp": order.stamp_ms,
+        }
+        if order.type == "limit":
+            request["price"] = decimals.write(order.price)
+            if not order.post_only:
+                request["timeInForce"] = order.time_in_force
+        report = binance_rows.order(await self.client.privatePostOrder(request), self.symbol_of)
+        if report.venue_client_id != order.venue_client_id:
+            raise rows.RowError("the venue answered about another order")
+        return report
+
+    async def revoke(self, order: CancelOrder) -> OrderReport | None:
+        """Send DELETE /api/v3/order. The answer's clientOrderId is the cancel's own; ours is in origClientOrderId."""
+        request: dict[str, Any] = {
+            "symbol": self.client.market(order.symbol)["id"],
+            "recvWindow": order.window_ms,
+            "timestamp": order.stamp_ms,
+        }
+        if order.venue_order_id is not None:
+            request["orderId"] = order.venue_order_id
+        else:
+            request["origClientOrderId"] = order.venue_client_id
+        return binance_rows.cancelled(await self.client.privateDeleteOrder(request), self.symbol_of)
+
+    def recipe(
+        self, symbol: str, client_id: str, venue_order_id: str | None, since: datetime
+    ) -> list[Callable[[], Any]]:
+        """Ask for the order itself, then look through the open orders and all orders since."""
+        market = self.client.market(symbol)["id"]
+        key = {"orderId": venue_order_id} if venue_order_id else {"origClientOrderId": client_id}
+
+        def matching(found: Sequence[Any]) -> OrderReport | None:
+            reports = (binance_rows.order(row, self.symbol_of) for row in found)
+            hits = (r for r in reports if r.venue_client_id == client_id or (venue_order_id and r.venue_order_id == venue_order_id))
+            return next(hits, None)
+
+        async def by_id() -> OrderReport | None:
+            return matching([await self.client.privateGetOrder({"symbol": market, **key})])
+
+        async def among_open() -> OrderReport | None:
+            return matching(await self.client.privateGetOpenOrders({"symbol": market}))
+
+        async def among_all() -> OrderReport | None:
+            request: dict[str, Any] = {"symbol": market, "limit": 1000, "startTime": int(since.timestamp() * 1000)}
+            for _ in range(PAGES_MAX):
+                page = await self.client.privateGetAllOrders(request)
+                found = matching(page)
+                if found or len(page) < 1000:
+                    return found
+                request = {"symbol": market, "limit": 1000, "orderId": int(page[-1]["orderId"]) + 1}
+            raise rows.RowError("the list of orders does not end")
+
+        return [by_id, among_open, among_all]
+
+    def says_absent(self, trace: Sequence[HttpRecord], problem: Exception) -> bool:
+        """Only -2013 "Order does not exist" is a good answer of absence."""
+        return bool(trace) and trace[-1].answered and self.venue_error(trace[-1].payload)[0] == "-2013"
+
+    async def open_orders(self, _: Sequence[str]) -> list[Any]:
+        """Return every open order in one request."""
+        found = await self.client.privateGetOpenOrders({})
+        return rows.collect("open_orders", _rows(found), lambda row: binance_rows.order(row, self.symbol_of))
+
+    async def fills(self, since: datetime | None, symbols: Sequence[str]) -> list[Any]:
+        """Return our trades symbol by symbol, paged by trade id to the end."""
+        found: list[Any] = []
+        for symbol in symbols or await self._held_symbols():
+            market = self.client.market(symbol)["id"]
+            request: dict[str, Any] = {"symbol": market, "limit": 1000}
+            request |= {"startTime": int(since.timestamp() * 1000)} if since else {"fromId": 0}
+            for _ in range(PAGES_MAX):
+                page = _rows(await self.client.privateGetMyTrades(request))
+                found += page
+                if len(page) < 1000:
+                    break
+                request = {"symbol": market, "limit": 1000, "fromId": int(rows.text(page[-1], "id")) + 1}
+            else:
+                raise rows.RowError("the list of trades does not end")
+        return rows.collect("fills", found, lambda row: binance_rows.fill(row, self.symbol_of))
+
+    async def balances(self, _: Sequence[str]) -> list[Any]:
+        """Return every asset with something in it."""
+        reply = await self.client.privateGetAccount({"omitZeroBalances": "true"})
+        parsed = rows.collect("balances", _rows(reply.get("balances")), binance_rows.balance)
+        return [row for row in parsed if isinstance(row, rows.Malformed) or row.total != 0]
+
+    async def last_prices(self, symbols: Sequence[str]) -> dict[str, Decimal]:
+        """Return last prices, or the middle of the book where the server has no ticker."""
+        found = {}
+        for symbol in symbols:
+            book = await self.client.publicGetDepth({"symbol": self.client.market(symbol)["id"], "limit": 5})
+            middle = binance_rows.middle(book)
+            if middle is not None:
+                found[symbol] = middle
+        return found
+
+    async def permissions(self) -> Permissions | None:
+        """Ask sapi account/apiRestrictions."""
+        reply = await self.client.sapiGetAccountApiRestrictions({})
+        return Permissions(
+            can_read=_flag(reply, "enableReading"),
+            can_trade=_flag(reply, "enableSpotAndMarginTrading"),
+            can_withdraw=_any(_flag(reply, "enableWithdrawals"), _flag(reply, "permitsUniversalTransfer")),
+            ip_restricted=_flag(reply, "ipRestrict"),
+            source="GET /sapi/v1/account/apiRestrictions",
+        )
+
+    async def subscribe(self, stream: Any) -> None:
+        """Sign in to the WebSocket API; ccxt returns when the venue has acknowledged the subscription."""
+        await self.client.authenticate({"type": "spot"})
+
+    def read_frame(self, payload: Any) -> list[Any] | None:
+        """Read executionReport and outboundAccountPosition events."""
+        return binance_rows.frame(payload, self.symbol_of)
+
+    def symbol_of(self, venue_symbol: str) -> str:
+        """Return our name of a venue symbol; the venue's own where the market list has none."""
+        known = self.client.markets_by_id.get(venue_symbol)
+        return str(known[0]["symbol"]) if known else venue_symbol
+
+    async def _held_symbols(self) -> list[str]:
+        held = {row.asset for row in await self.balances(()) if not isinstance(row, rows.Malformed)}
+        return [symbol for symbol, market in self.client.markets.items() if market["base"] in held and market["quote"] in held]
+
+
+def _rows(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise rows.RowError("a list was expected")
+    return value
+
+
+def _flag(reply: Any, key: str) -> bool | None:
+    value = reply.get(key)
+    return value if isinstance(value, bool) else None
+
+
+def _any(*flags: bool | None) -> bool | None:
+    if True in flags:
+        return True
+    return None if None in flags[:1] else False

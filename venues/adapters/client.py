@@ -1,0 +1,144 @@
+"""Builds ccxt instances our way: our transport, texts for numbers, no hidden waits, retries or requests."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import functools
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import ccxt.async_support
+import ccxt.pro
+
+from venues.adapters.transport import AiohttpWire, HttpRecord, Transport
+from venues.capabilities import Capabilities
+from venues.credentials import Secret
+from venues.errors import UnknownExchange
+from venues.targets import VenueTarget
+
+LINE_SECONDS_MAX = 1.0
+KEEP_ALIVE_MS = 5_000
+PONGS_MISSED_MAX = 3.0
+
+
+class ClientHooks(Transport):
+    """What every ccxt instance of ours has on top of its exchange class."""
+
+    number = str
+    timeout_on_exit = 0
+    # Nonce venues refuse a request that overtakes another: private requests go out one at a time.
+    line: asyncio.Lock | None = None
+
+    def on_http(self, record: HttpRecord) -> None:
+        """Called once for every HTTP request that has ended."""
+
+    def on_raw_frame(self, socket: Any, data: str | bytes) -> None:
+        """Called with every WebSocket frame before anybody parses it."""
+
+    def on_socket_lost(self, reason: str) -> None:
+        """Called when a WebSocket ends, for whatever reason."""
+
+    async def fetch2(self, path: Any, api: Any = "public", *arguments: Any, **named: Any) -> Any:
+        """Sign and send; on nonce venues behind the private request before, for at most a second."""
+        inner: Any = super()
+        if self.line is None or "public" in str(api):
+            return await inner.fetch2(path, api, *arguments, **named)
+        await self.line.acquire()
+        release = _once(self.line.release)
+        # An unanswered request must not hold up a cancel: after a second it has long arrived or never will.
+        timer = asyncio.get_running_loop().call_later(LINE_SECONDS_MAX, release)
+        try:
+            return await inner.fetch2(path, api, *arguments, **named)
+        finally:
+            timer.cancel()
+            release()
+
+    def client(self, url: str) -> Any:
+        """Return ccxt's socket for the url with our frame handler in front of its parser."""
+        inner: Any = super()
+        socket = inner.client(url)
+        socket.handle_text_or_binary_message = functools.partial(self.on_raw_frame, socket)
+        return socket
+
+    def on_error(self, socket: Any, error: Any) -> None:
+        """Tell the stream that its socket failed."""
+        inner: Any = super()
+        inner.on_error(socket, error)
+        self.on_socket_lost("STREAM_FAILED")
+
+    def on_close(self, socket: Any, error: Any) -> None:
+        """Tell the stream that the venue closed its socket."""
+        inner: Any = super()
+        inner.on_close(socket, error)
+        self.on_socket_lost("STREAM_CLOSED_BY_VENUE")
+
+
+def build(target: VenueTarget, capabilities: Capabilities, secret: Secret | None, wire: AiohttpWire) -> Any:
+    """Return a ccxt instance for the target; without a secret it can only read public data."""
+    client = _class_of(target.exchange)({"enableRateLimit": False, "session": wire.session})
+    client.wire = wire
+    if secret is not None:
+        _give_keys(client, secret)
+    client.options.update(capabilities.options)
+    client.options["maxRetriesOnFailure"] = 0
+    client.has = {**client.has, "fetchCurrencies": client.has.get("fetchCurrencies") and capabilities.family == "kraken"}
+    client.streaming = {**client.streaming, "keepAlive": KEEP_ALIVE_MS, "maxPingPongMisses": PONGS_MISSED_MAX}
+    if capabilities.nonce_exclusive:
+        client.line = asyncio.Lock()
+    if target.rest_url:
+        client.urls["api"] = _moved(client.urls["api"], target.rest_url, target.ws_url or _socket_url(target.rest_url))
+    elif target.sandbox:
+        client.set_sandbox_mode(True)
+    if client.enableRateLimit or client.options["maxRetriesOnFailure"] != 0:
+        raise RuntimeError("ccxt would wait or repeat by itself")
+    return client
+
+
+def exchange_ids() -> list[str]:
+    """Return the id of every exchange ccxt can trade on."""
+    return list(ccxt.async_support.exchanges)
+
+
+@functools.cache
+def _class_of(exchange: str) -> Callable[[dict[str, Any]], Any]:
+    if exchange not in ccxt.async_support.exchanges:
+        raise UnknownExchange(exchange, tuple(difflib.get_close_matches(exchange, exchange_ids(), 3)))
+    module = ccxt.pro if exchange in ccxt.pro.exchanges else ccxt.async_support
+    return type(f"{exchange}_client", (ClientHooks, getattr(module, exchange)), {})
+
+
+def _give_keys(client: Any, secret: Secret) -> None:
+    client.apiKey, client.secret, client.password = secret.api_key, secret.secret, secret.passphrase
+    needs = client.requiredCredentials
+    if needs.get("walletAddress"):
+        client.walletAddress = secret.api_key
+    if needs.get("privateKey"):
+        client.privateKey = secret.secret
+    if needs.get("uid"):
+        client.uid = secret.passphrase
+
+
+def _moved(node: Any, rest_url: str, ws_url: str) -> Any:
+    if isinstance(node, dict):
+        return {key: _moved(child, rest_url, ws_url) for key, child in node.items()}
+    if not isinstance(node, str):
+        return node
+    parts = urlsplit(node)
+    base = ws_url if parts.scheme in ("ws", "wss") else rest_url
+    return base.rstrip("/") + parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def _socket_url(rest_url: str) -> str:
+    return "ws" + rest_url[4:] if rest_url.startswith("http") else rest_url
+
+
+def _once(action: Callable[[], None]) -> Callable[[], None]:
+    waiting = [action]
+
+    def run() -> None:
+        if waiting:
+            waiting.pop()()
+
+    return run

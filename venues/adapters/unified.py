@@ -1,0 +1,144 @@
+"""ccxt's unified rows, read strictly, for exchanges whose raw rows nobody has taught us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from project.lib import clock, decimals
+from venues.adapters import rows
+from venues.messages import BalanceReport, FillReport, OrderReport, PlaceOrder, VenueOrderStatus
+
+LISTINGS = (
+    ("fetchOpenOrders", "fetch_open_orders"),
+    ("fetchClosedOrders", "fetch_closed_orders"),
+    ("fetchCanceledOrders", "fetch_canceled_orders"),
+    ("fetchOrders", "fetch_orders"),
+)
+PAGES_MAX = 200
+_STATUS: dict[str, VenueOrderStatus] = {
+    "open": "open",
+    "closed": "filled",
+    "canceled": "cancelled",
+    "cancelled": "cancelled",
+    "canceling": "open",
+    "expired": "expired",
+    "rejected": "rejected",
+}
+
+
+def placed(row: Mapping[str, Any], order: PlaceOrder) -> OrderReport:
+    """Read ccxt's answer to a submit: often little more than an id, which may be missing."""
+    identity = row.get("id")
+    return OrderReport(
+        venue_order_id=str(identity) if identity not in (None, "") else None,
+        venue_client_id=order.venue_client_id,
+        symbol=order.symbol,
+        status=_STATUS.get(str(row.get("status") or "open"), "open"),
+        occurred_at=clock.from_milliseconds(row.get("timestamp")),
+    )
+
+
+def order(row: Mapping[str, Any]) -> OrderReport:
+    """Read one order. Raises rows.RowError."""
+    status = _STATUS.get(str(row.get("status")))
+    if status is None:
+        raise rows.RowError("status is unknown")
+    filled, quantity = rows.optional_amount(row, "filled"), rows.optional_amount(row, "amount")
+    if status == "filled" and filled is not None and quantity is not None and filled < quantity:
+        status = "cancelled"  # "closed" with a rest is a cancel or an expiry, never a complete fill
+    kind = rows.optional_text(row, "type")
+    return OrderReport(
+        venue_order_id=rows.text(row, "id"),
+        venue_client_id=rows.optional_text(row, "clientOrderId"),
+        symbol=rows.text(row, "symbol"),
+        status=status,
+        side=rows.side(row, "side") if row.get("side") else None,
+        type=kind.lower() if kind else None,
+        price=rows.optional_amount(row, "price"),
+        quantity=quantity,
+        filled_quantity=filled,
+        occurred_at=clock.from_milliseconds(row.get("lastUpdateTimestamp") or row.get("timestamp")),
+    )
+
+
+def fill(row: Mapping[str, Any]) -> FillReport:
+    """Read one trade of ours. Raises rows.RowError."""
+    symbol = rows.text(row, "symbol")
+    fee = row.get("fee") or {}
+    liquidity = rows.optional_text(row, "takerOrMaker")
+    return FillReport(
+        venue_trade_id=rows.text(row, "id"),
+        venue_order_id=rows.text(row, "order"),
+        venue_client_id=rows.optional_text(row.get("info") or {}, "clientOrderId"),
+        symbol=symbol,
+        side=rows.side(row, "side"),
+        price=rows.positive(row, "price"),
+        quantity=rows.positive(row, "amount"),
+        quote_quantity=rows.optional_amount(row, "cost"),
+        fee=rows.signed(fee, "cost") if fee.get("cost") is not None else decimals.ZERO,
+        fee_asset=rows.optional_text(fee, "currency") or symbol.partition("/")[2].partition(":")[0],
+        liquidity="maker" if liquidity == "maker" else "taker" if liquidity == "taker" else "",
+        occurred_at=clock.from_milliseconds(row.get("timestamp")),
+    )
+
+
+def balances(reply: Mapping[str, Any]) -> list[Any]:
+    """Read a unified balance: one BalanceReport or Malformed for each asset that is not zero."""
+    totals = reply.get("total") or {}
+    found = [
+        {"asset": asset, "total": totals[asset], "free": (reply.get("free") or {}).get(asset), "held": (reply.get("used") or {}).get(asset)}
+        for asset in totals
+    ]
+    parsed = rows.collect("balances", found, _balance)
+    return [row for row in parsed if not isinstance(row, BalanceReport) or row.total != 0 or row.held != 0]
+
+
+def price(ticker: Mapping[str, Any]) -> Decimal | None:
+    """Return the last price of a ticker, or None."""
+    try:
+        number = decimals.parse_venue(ticker.get("last") or ticker.get("close"))
+    except (ValueError, ArithmeticError):
+        return None
+    return number if number is not None and number > 0 else None
+
+
+async def paged_trades(client: Any, symbol: str | None, since_ms: int | None) -> list[Mapping[str, Any]]:
+    """Read our trades forward from a time until a page brings nothing new. Raises when a page fails."""
+    seen: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    start = since_ms
+    for _ in range(PAGES_MAX):
+        page = await client.fetch_my_trades(symbol, start)
+        fresh = {(row.get("symbol"), row.get("id"), row.get("side")): row for row in page}
+        is_new = bool(fresh.keys() - seen.keys())
+        seen |= fresh
+        stamps = [row["timestamp"] for row in page if row.get("timestamp")]
+        if not is_new or not stamps or since_ms is None:
+            return list(seen.values())
+        # The same millisecond again: several trades may share it, and a page may end between them.
+        start = max(stamps)
+    raise rows.RowError("the list of trades does not end")
+
+
+def error_layers(payload: Any) -> Iterator[Mapping[str, Any]]:
+    """Walk the places where venues put a code: the inner item of a batch first, then the envelope."""
+    if isinstance(payload, list):
+        yield from (item for item in payload[:1] if isinstance(item, Mapping))
+        return
+    if not isinstance(payload, Mapping):
+        return
+    inner = payload.get("data")
+    if isinstance(inner, list):
+        yield from (item for item in inner[:1] if isinstance(item, Mapping))
+    nested = payload.get("error")
+    if isinstance(nested, Mapping):
+        yield nested
+    yield payload
+
+
+def _balance(row: Mapping[str, Any]) -> BalanceReport:
+    total = rows.signed(row, "total")
+    held = rows.optional_amount(row, "held") or decimals.ZERO
+    free = rows.signed(row, "free") if row.get("free") is not None else total - held
+    return BalanceReport(asset=rows.text(row, "asset"), total=total, free=free, held=held)

@@ -1,0 +1,17 @@
+"""Where a venue is and whether orders may go there: all the adapters need to know about a Venue row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class VenueTarget:
+    """One venue as an adapter reaches it. Without rest_url it is the real exchange (or its sandbox)."""
+
+    code: str
+    exchange: str
+    rest_url: str = ""
+    ws_url: str = ""
+    sandbox: bool = False
+    may_trade: bool = False
