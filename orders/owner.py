@@ -91,7 +91,7 @@ class Owner:
             writer=self._writer, timing=self._timing,
         )  # fmt: skip
         try:
-            await service.gateway.open()
+            await _open(service)
             self.service = service
             await recovery.load_markets(service)
             if needs_probe:
@@ -221,6 +221,13 @@ def _fingerprint(account: Account, credential: Credential | None) -> tuple[objec
         account.activation_requested_at, account.status, credential.pk if credential else None, venue.rest_url, venue.ws_url,
         venue.may_trade, account.probe_waived_by,
     )  # fmt: skip
+
+
+async def _open(service: Service) -> None:
+    try:
+        await service.gateway.open()
+    except ConnectionError as error:
+        raise recovery.NotYet(f"the venue cannot be reached: {error}") from None
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:

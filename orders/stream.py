@@ -33,6 +33,8 @@ class Stream:
 
     async def first_state(self) -> None:
         """Wait a little for the stream to be live, so that the reads of recovery overlap with it."""
+        if not self._service.gateway.capabilities.stream:
+            return
         try:
             await asyncio.wait_for(self._seen_state.wait(), FIRST_STATE_SECONDS)
         except TimeoutError:
