@@ -116,13 +116,6 @@ class Supervisor:
                 _signal(child, signal.SIGKILL)
                 _process(child).wait()
 
-    def run_once(self, role: Role) -> tuple[int, str]:
-        """Run a command to its end, its errors into its log; return the exit code and what it printed."""
-        with (self.logs / f"{role.name}.log").open("ab") as log:
-            process = self._popen(role, subprocess.PIPE, log.fileno())
-        printed, _ = process.communicate()
-        return process.returncode, printed.decode(errors="replace")
-
     def _look_after(self, child: _Child) -> None:
         now = time.monotonic()
         if child.process is None:
@@ -143,19 +136,16 @@ class Supervisor:
 
     def _spawn(self, child: _Child) -> None:
         with (self.logs / f"{child.role.name}.log").open("ab") as log:
-            child.process = self._popen(child.role, log.fileno(), log.fileno())
+            child.process = subprocess.Popen(
+                child.role.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "ROLE": child.role.name, **child.role.environment},
+                start_new_session=True,  # so that Ctrl-C in the terminal reaches the supervisor alone
+                preexec_fn=die_with_parent(signal.SIGKILL),
+            )
         child.started_at = time.monotonic()
-
-    def _popen(self, role: Role, output: int, errors: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            role.command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=errors,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "ROLE": role.name, **role.environment},
-            start_new_session=True,  # so that Ctrl-C in the terminal reaches the supervisor alone
-            preexec_fn=die_with_parent(signal.SIGKILL),
-        )
 
     def _request_stop(self, number: int, frame: FrameType | None) -> None:
         # One request may arrive as several signals (a closing terminal sends two), so only a later one insists.

@@ -31,8 +31,3 @@ def strategy(url: str, token: str) -> Role:
     """Return the demo strategy, which knows only the API and its token."""
     command = (sys.executable, "-m", "project.strategy")
     return Role("strategy", command, {"GAPLESS_URL": url, "GAPLESS_TOKEN": token}, wave=2)
-
-
-def seed() -> Role:
-    """Return the command that makes the first admin, its token and, unless DEMO=0, the demo."""
-    return Role("seed", (*_MANAGE, "seed_demo"))

@@ -10,16 +10,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from datetime import UTC, datetime
 from typing import Any
 
 import django.db
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
+from django.db.migrations.executor import MigrationExecutor
 
 from orders import leases
-from project import embedded, home, processes, roles
+from project import backups, embedded, home, processes, roles
 from project.binaries import EmbeddedError
 
 READY_SECONDS = 60.0
@@ -41,7 +43,7 @@ class Command(BaseCommand):
         try:
             with home.hold(place, "this start"):
                 Session(place).run()
-        except (home.HomeError, EmbeddedError) as problem:
+        except (home.HomeError, backups.BackupError, EmbeddedError) as problem:
             raise CommandError(str(problem)) from problem
 
 
@@ -73,39 +75,46 @@ class Session:
             self._close()
 
     def _open(self) -> None:
+        self.children.start(roles.paper_venue(self.place, self.paper_port, demo=self.demo))
         if os.environ.get("GAPLESS_EMBEDDED") == "1":
             with self._step("database"):
                 self.database = embedded.start(self.place.path)
-        with self._step("migrations"):
-            call_command("migrate", interactive=False, verbosity=0)
+        with self._step("migrations and keys"):
+            self._migrate()
             call_command("init_secrets", stdout=io.StringIO())
             leases.release_dead_holders()
-        with self._step("paper venue and seed"):
-            self.children.start(roles.paper_venue(self.place, self.paper_port, demo=self.demo))
+        self.children.start(roles.console(self.host, self.port))
+        for role in roles.others():
+            self.children.start(role)
+        with self._step("first admin and demo" if self.demo else "first admin"):
             seeded = self._seed()
         with self._step("console and API"):
-            self.children.start(roles.console(self.host, self.port))
-            for role in roles.others():
-                self.children.start(role)
             self._wait_until_ready()
         if self.demo:
-            self.children.start(roles.strategy(self.url, seeded["token"]))
+            self.children.start(roles.strategy(self.url, seeded["strategy_token"]))
         self._announce(seeded)
 
+    def _migrate(self) -> None:
+        executor = MigrationExecutor(django.db.connection)
+        if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            return
+        if executor.loader.applied_migrations and self.database is not None:
+            kept = self.place.backups / f"before-{settings.VERSION}-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar"
+            backups.write(self.place, self.database.url, settings.VERSION, kept)
+            _say(f"  an older data folder: backed up to {kept} before it is upgraded")
+        call_command("migrate", interactive=False, verbosity=0)
+
     def _seed(self) -> dict[str, Any]:
-        code, printed = self.children.run_once(roles.seed())
-        if code != 0:
-            raise CommandError(
-                f"The first accounts could not be made (exit code {code}); no order was sent. The reason is in "
-                f"{self.place.logs / 'seed.log'}. Correct it and start again, or begin anew with `make reset`."
-            )
-        lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-        seeded = {"logins": [line for line in lines if "password" in line], "token": ""}
+        output = io.StringIO()
+        with redirect_stdout(output):
+            call_command("seed_demo", stdout=output)
+        django.db.connections.close_all()
+        lines = [json.loads(line) for line in output.getvalue().splitlines() if line.startswith("{")]
+        seeded: dict[str, Any] = {"logins": [line for line in lines if "password" in line]}
         for line in lines:
-            seeded["token"] = line.get("token") or seeded["token"]
-        if seeded["token"]:
-            self.place.demo_token.unlink(missing_ok=True)
-            home.write_once(self.place.demo_token, f"{seeded['token']}\n")
+            seeded.update({name: value for name, value in line.items() if name.endswith("token")})
+        self.place.demo_token.unlink(missing_ok=True)
+        home.write_once(self.place.demo_token, seeded["token"])
         return seeded
 
     def _wait_until_ready(self) -> None:
@@ -121,8 +130,7 @@ class Session:
         _say(f"\nGapless is open on {self.url}  ({time.monotonic() - self.began:.1f} s)\n")
         for login in seeded["logins"]:
             _say(f"  Login      {login['username']} / {login['password']}   {login.get('description', '')}".rstrip())
-        if seeded["token"]:
-            _say(f"  API token  {seeded['token']}   (also in {self.place.demo_token})")
+        _say(f"  API token  {seeded['token']}   (also in {self.place.demo_token})")
         _say(f"  Paper      http://127.0.0.1:{self.paper_port}")
         _say(f"  Logs       {self.place.logs}/<role>.log")
         _say("  Stop       Ctrl-C\n")
