@@ -13,6 +13,7 @@ from celery import Celery, signals
 if sys.argv[0].endswith("celery"):
     os.environ.setdefault("ROLE", "beat" if "beat" in sys.argv else "worker")
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # they import every page; a worker serves none
 django.setup()
 
 from django.conf import settings  # noqa: E402  the app registry must be ready before the jobs are imported
@@ -36,7 +37,7 @@ QUIET_LOGGERS = ("celery.worker.strategy", "celery.app.trace", "celery.beat", "k
 
 app = Celery("gapless", include=["project.tasks"])
 app.conf.update(
-    broker_url=settings.BROKER_URL,
+    broker_url="memory://localhost//" if settings.BROKER_URL == "memory://" else settings.BROKER_URL,
     broker_transport_options=TRANSPORT_OPTIONS.get(settings.BROKER_URL.partition(":")[0].removesuffix("s"), {}),
     broker_connection_retry_on_startup=True,
     accept_content=["json"],

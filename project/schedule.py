@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from django.conf import settings
 from django.db import connection
 
 from project import maintenance
 from project.lib import clock, logs
-from project.lib.models import ScheduleSlot
 from reconciliation import anomalies, coverage, runs
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ class Job:
 JOBS: dict[str, Job] = {
     "reconciliation.advance": Job(seconds=1, function=runs.advance),
     "reconciliation.anomalies": Job(seconds=1, function=anomalies.open_breaks),
+    "reconciliation.sweeps": Job(seconds=max(int(settings.RECONCILIATION_SECONDS), 1), function=runs.record_sweeps),
     "reconciliation.coverage": Job(seconds=5, function=coverage.refresh),
     "maintenance.retention": Job(seconds=3600, function=maintenance.prune),
 }
@@ -65,6 +66,13 @@ def perform(name: str) -> bool:
         error = logs.redact(f"{type(problem).__name__}: {problem}".replace("\n", " "))[:200]
     if (took := time.monotonic() - began) > max(job.seconds, 1):
         logger.warning("job %s took %.1f s, longer than its period of %s s", name, took, job.seconds)
-    row = ScheduleSlot.objects.filter(job=name, slot_at=slot_of(job.seconds, now))
-    row.update(finished_at=clock.now(), error=error)
+    _close(name, slot_of(job.seconds, now), error)
     return True
+
+
+def _close(job: str, slot_at: datetime, error: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE lib_scheduleslot SET finished_at = %s, error = %s WHERE job = %s AND slot_at = %s",
+            [clock.now(), error, job, slot_at],
+        )

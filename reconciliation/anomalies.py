@@ -26,11 +26,11 @@ def open_breaks() -> int:
 
     The same anomaly again adds to the history of its unresolved break. Only a person closes these.
     """
+    if not Anomaly.objects.filter(handled_at=None).exists():
+        return 0
     with feed.transaction():
         waiting = Anomaly.objects.select_for_update(skip_locked=True, of=("self",)).select_related("order", "fill")
         rows = list(waiting.filter(handled_at=None).order_by("seen_at", "id")[:BATCH])
-        if not rows:
-            return 0
         now = clock.now()
         named = {row.id: fingerprint(row.account_id, row.kind, _subject(row)) for row in rows}
         known = {

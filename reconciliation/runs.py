@@ -36,11 +36,10 @@ def request(account: Account, *, trigger: str, actor: str = "") -> Run:
 
 
 def advance() -> None:
-    """Compare every read that is newer than the last look, finish the runs that waited for them, record sweeps.
+    """Compare every read that is newer than the last look, and finish the runs that waited for them.
 
     Safe to call at any time, by any number of workers; a worker that dies half-way leaves nothing half done.
     """
-    coverage.ensure()
     failure: Exception | None = None
     for row_id in _waiting():
         try:
@@ -48,10 +47,27 @@ def advance() -> None:
         except Exception as problem:
             logger.exception("comparison of coverage row %s failed; it is tried again", row_id)
             failure = problem
-    _finish_requested(clock.now())
-    _record_sweeps(clock.now())
+    if Run.objects.filter(status=Run.Status.QUEUED).exists():
+        _finish_requested(clock.now())
     if failure:
         raise failure
+
+
+def record_sweeps() -> None:
+    """Write one run a minute per account that was looked at, so that a quiet day is on record as well."""
+    now = clock.now()
+    newest = Run.objects.filter(account=OuterRef("account"), trigger="schedule").order_by("-requested_at")
+    due = (
+        Coverage.objects.filter(surface=Surface.OPEN_ORDERS, checked_at__isnull=False)
+        .annotate(recorded_at=Subquery(newest.values("requested_at")[:1]))
+        .filter(Q(recorded_at=None) | Q(recorded_at__lt=now - RECORD_EVERY, checked_at__gt=F("recorded_at")))
+    )
+    for row_id in list(due.values_list("id", flat=True)):
+        with feed.transaction():
+            # The row is the account's mutex: two workers never record the same sweep.
+            row = Coverage.objects.select_for_update(skip_locked=True).filter(id=row_id).first()
+            if row and not _is_recorded_since(row.account_id, now - RECORD_EVERY):
+                _record(row.account_id, ids.new_id())
 
 
 def _waiting() -> list[int]:
@@ -127,21 +143,6 @@ def _finish(run: Run, now: datetime) -> None:
 def _is_read_since(row: Coverage, at: datetime) -> bool:
     requested_at = row.summary.get("requested_at")
     return requested_at is not None and datetime.fromisoformat(requested_at) >= at
-
-
-def _record_sweeps(now: datetime) -> None:
-    newest = Run.objects.filter(account=OuterRef("account"), trigger="schedule").order_by("-requested_at")
-    due = (
-        Coverage.objects.filter(surface=Surface.OPEN_ORDERS, checked_at__isnull=False)
-        .annotate(recorded_at=Subquery(newest.values("requested_at")[:1]))
-        .filter(Q(recorded_at=None) | Q(recorded_at__lt=now - RECORD_EVERY, checked_at__gt=F("recorded_at")))
-    )
-    for row_id in list(due.values_list("id", flat=True)):
-        with feed.transaction():
-            # The row is the account's mutex: two workers never record the same sweep.
-            row = Coverage.objects.select_for_update(skip_locked=True).filter(id=row_id).first()
-            if row and not _is_recorded_since(row.account_id, now - RECORD_EVERY):
-                _record(row.account_id, ids.new_id())
 
 
 def _is_recorded_since(account_code: str, at: datetime) -> bool:
