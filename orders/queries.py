@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Min, Q, QuerySet, Sum
 
 from orders import states
-from orders.models import Fill, Order
+from orders.models import Balance, DeadLetter, Fill, Order, Position, Posting
+from venues.models import Account, Instrument
 
 TABS: dict[str, tuple[str, frozenset[str]]] = {
     "all": ("All", frozenset()),
@@ -19,6 +20,7 @@ TABS: dict[str, tuple[str, frozenset[str]]] = {
     "refused": ("Denied, rejected", frozenset({"denied", "rejected"})),
 }
 COUNTED = ("working", "unknown")
+BALANCES_MAX = 1000
 EXPORT_HEAD = (
     "id", "client_order_id", "account", "symbol", "side", "type", "time_in_force", "quantity", "price",
     "filled_quantity", "leaves_quantity", "average_price", "status", "mutation", "reason_code", "reason_message",
@@ -46,7 +48,7 @@ def tab_counts() -> dict[str, int]:
     """Count the orders of the tabs that show a figure, in one query over the index of living orders."""
     alive = [status.value for status in states.ALIVE]
     rows = Order.objects.filter(status__in=alive).values_list("status").annotate(count=Count("id"))
-    by_status: dict[str, int] = {status: count for status, count in rows}
+    by_status: dict[str, int] = dict(rows)
     return {tab: sum(by_status.get(status, 0) for status in TABS[tab][1]) for tab in COUNTED}
 
 
@@ -69,3 +71,80 @@ def fills(filters: Mapping[str, str]) -> QuerySet[Fill]:
 
 def _cell(value: Any) -> Any:
     return format(value, "f") if isinstance(value, Decimal) else value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def instruments(venue: str) -> list[Instrument]:
+    """Return the tradable instruments of a venue, by symbol."""
+    return list(Instrument.objects.filter(venue_id=venue, is_active=True).order_by("symbol"))
+
+
+def free_balances(account: Account, assets: Iterable[str]) -> list[Balance]:
+    """Return what the venue last said an account has free of some assets."""
+    return list(Balance.objects.filter(account=account, asset__in=list(assets)).order_by("asset"))
+
+
+def balances(filters: Mapping[str, str]) -> list[Balance]:
+    """Return balances with the difference to the venue in `delta` (None while the venue has not spoken)."""
+    found = Balance.objects.select_related("account__venue").order_by("account_id", "asset")
+    if filters.get("account"):
+        found = found.filter(account_id=filters["account"])
+    if filters.get("asset"):
+        found = found.filter(asset=filters["asset"])
+    if not filters.get("all"):
+        found = found.exclude(total=0, venue_total=0).exclude(total=0, venue_total=None)
+    rows = list(found[:BALANCES_MAX])
+    for row in rows:
+        row.delta = None if row.venue_total is None else row.total - row.venue_total  # type: ignore[attr-defined]
+    return rows
+
+
+def positions(filters: Mapping[str, str]) -> list[Position]:
+    """Return net traded quantities with the last price and what closing there would bring."""
+    found = Position.objects.select_related("account__venue").order_by("account_id", "symbol")
+    if filters.get("account"):
+        found = found.filter(account_id=filters["account"])
+    rows = list(found[:BALANCES_MAX])
+    wanted = Instrument.objects.filter(symbol__in={row.symbol for row in rows})
+    prices = {(one.venue_id, one.symbol): one for one in wanted}
+    for row in rows:
+        one = prices.get((row.account.venue_id, row.symbol))
+        last = one.last_price if one else None
+        row.last_price, row.last_price_at = last, one.last_price_at if one else None  # type: ignore[attr-defined]
+        known = last is not None and row.entry_price is not None
+        row.unrealised = row.quantity * (last - row.entry_price) if known and last and row.entry_price else None  # type: ignore[attr-defined]
+    return rows
+
+
+def postings(filters: Mapping[str, str]) -> QuerySet[Posting]:
+    """Return the legs of journal entries a querystring asks for."""
+    found = Posting.objects.select_related("account__venue", "fill")
+    for name, column in (("account", "account_id"), ("asset", "asset"), ("book", "book"), ("cause", "cause")):
+        if filters.get(name):
+            found = found.filter(**{column: filters[name]})
+    return found
+
+
+def book_totals(filters: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the sum of each book of one account and asset; together they are zero."""
+    found = Posting.objects.filter(account_id=filters.get("account"), asset=filters.get("asset"))
+    rows = found.values("book").annotate(total=Sum("amount"), legs=Count("id")).order_by("book")
+    return [dict(row) for row in rows]
+
+
+def dead_letters(filters: Mapping[str, str]) -> QuerySet[DeadLetter]:
+    """Return the doubts a querystring asks for; the open ones unless it says otherwise."""
+    found = DeadLetter.objects.select_related("order", "account__venue")
+    status = filters.get("status", "open")
+    if status != "all":
+        found = found.filter(status=status)
+    for name, column in (("account", "account_id"), ("cause", "cause")):
+        if filters.get(name):
+            found = found.filter(**{column: filters[name]})
+    return found
+
+
+def causes() -> list[dict[str, Any]]:
+    """Return the open doubts by cause and asset: how many, how much money, since when."""
+    found = DeadLetter.objects.filter(status=DeadLetter.Status.OPEN).values("cause", "money_at_risk_asset")
+    rows = found.annotate(count=Count("id"), total=Sum("money_at_risk"), oldest=Min("created_at")).order_by("-count", "cause")
+    return [dict(row) for row in rows]

@@ -75,7 +75,11 @@ class Hub:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        listener = Listener([feed.FEED_CHANNEL], lambda *_: loop.call_soon_threadsafe(self._poked.set))
+
+        def poke(channel: str, payload: str) -> None:
+            loop.call_soon_threadsafe(self._poked.set)
+
+        listener = Listener([feed.FEED_CHANNEL], poke)
         listener.start()
         heartbeat_at = loop.time() + HEARTBEAT_SECONDS
         try:

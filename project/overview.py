@@ -51,7 +51,7 @@ def trading_now() -> dict[str, Any]:
     since = clock.now() - RECENTLY
     alive = [status.value for status in states.ALIVE]
     rows = Order.objects.filter(Q(status__in=alive)).values_list("status").annotate(count=Count("id"))
-    counts: dict[str, int] = {status: count for status, count in rows}
+    counts: dict[str, int] = dict(rows)
     recent = Order.objects.filter(created_at__gte=since).aggregate(
         orders=Count("id"), refused=Count("id", filter=Q(status__in=["denied", "rejected"]))
     )

@@ -23,7 +23,7 @@ class SignIn(LoginView):
         """Record the sign-in."""
         with feed.transaction():
             audit.record(form.get_user().get_username(), "person.sign_in", form.get_user().get_username())
-        return super().form_valid(form)  # type: ignore[return-value]
+        return super().form_valid(form)
 
 
 class SignOut(LogoutView):

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from orders import intake, queries, states
 from orders.models import Intent, Order
-from project.lib import access, pages
+from project.lib import access, clock, pages
 from venues.models import Account
 
 STATUSES = [status.value for status in states.Status]
@@ -47,6 +47,7 @@ def order(request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
     _mark_waiting([found])
     context = {
         "order": found,
+        "now": clock.now(),
         "events": list(found.events.order_by("sequence")),
         "attempts": list(found.attempts.order_by("sent_at", "id")),
         "fills": list(found.fills.order_by("executed_at", "id")),

@@ -205,9 +205,9 @@ class _Line:
 
 def _csv_lines(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
     writer = csv.writer(_Line())
-    yield writer.writerow(head)  # type: ignore[misc]  # what write() returns
+    yield writer.writerow(head)
     for row in rows:
-        yield writer.writerow([harmless(value) for value in row])  # type: ignore[misc]
+        yield writer.writerow([harmless(value) for value in row])
 
 
 def _cursor(text: str) -> tuple[datetime, str] | None:

@@ -86,3 +86,18 @@ def get(mapping: Any, key: Any) -> Any:
 def words_of(text: str) -> list[str]:
     """Split a text at its spaces, for a loop over fixed names."""
     return text.split()
+
+
+@register.filter
+def evidence_result(item: dict[str, Any]) -> str:
+    """Say whether a piece of evidence found the thing, found it absent, or could not tell."""
+    text = f"{item.get('answer', '')} {item.get('result', '')}".lower()
+    if any(word in text for word in ("fail", "timeout", "error", "no answer", "could not", "not read")):
+        return "failed"
+    return "absent" if any(word in text for word in ("absent", "not found", "not there", "none", "no such")) else "found"
+
+
+@register.filter
+def clock_of(text: str) -> str:
+    """Shorten an ISO time inside stored JSON to UTC hours, minutes and seconds."""
+    return f"{str(text)[11:19]} UTC" if len(str(text)) > 18 else str(text)

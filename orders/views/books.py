@@ -1,0 +1,59 @@
+"""Fills, positions, balances and the ledger behind them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from orders import queries
+from orders.models import Posting
+from project.lib import clock, pages
+from venues.models import Account
+
+CHIPS = {"account": "account", "symbol": "symbol", "side": "side", "asset": "asset", "book": "book", "cause": "cause"}
+FILL_HEAD = ("executed_at", "account", "symbol", "side", "quantity", "price", "quote_quantity", "fee", "fee_asset",
+             "liquidity", "venue_trade_id", "order", "client_order_id")  # fmt: skip
+
+
+def _common(request: HttpRequest) -> dict[str, Any]:
+    common: dict[str, Any] = {"chips": pages.chips(request, CHIPS), "is_filtered": bool(pages.filters(request)), "now": clock.now()}
+    if not request.GET.get("fragment"):
+        common["accounts"] = Account.objects.order_by("code")
+    return common
+
+
+@pages.page()
+def fills(request: HttpRequest) -> HttpResponseBase:
+    found = queries.fills(request.GET.dict())
+    if request.GET.get("format") == "csv":
+        rows = found.order_by("-executed_at", "id").iterator(chunk_size=1000)
+        return pages.csv_answer("fills", FILL_HEAD, (
+            [fill.executed_at.isoformat(), fill.account_id, fill.symbol, fill.side, fill.quantity, fill.price, fill.quote_quantity,
+             fill.fee, fill.fee_asset, fill.liquidity, fill.venue_trade_id, fill.order_id, fill.order.client_order_id]
+            for fill in rows
+        ))  # fmt: skip
+    context = {**_common(request), "slice": pages.newest_first(request, found, "executed_at")}
+    return pages.render(request, "orders/fills.html", context, {"fills": "orders/_fills.html"})
+
+
+@pages.page()
+def positions(request: HttpRequest) -> HttpResponseBase:
+    context = {**_common(request), "positions": queries.positions(request.GET.dict())}
+    return pages.render(request, "orders/positions.html", context, {"positions": "orders/_positions.html"})
+
+
+@pages.page()
+def balances(request: HttpRequest) -> HttpResponseBase:
+    context = {**_common(request), "balances": queries.balances(request.GET.dict())}
+    return pages.render(request, "orders/balances.html", context, {"balances": "orders/_balances.html"})
+
+
+@pages.page()
+def ledger(request: HttpRequest) -> HttpResponseBase:
+    filters = request.GET.dict()
+    context = {**_common(request), "slice": pages.newest_first(request, queries.postings(filters), "posted_at"), "books": Posting.Book.values}
+    if filters.get("account") and filters.get("asset"):
+        context["totals"] = queries.book_totals(filters)
+    return pages.render(request, "orders/ledger.html", context, {"postings": "orders/_postings.html"})
