@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from venues import capabilities as facts
-from venues.adapters import adapter_class
+from venues.adapters.registry import adapter_class
 from venues.adapters.markets import SharedMarkets
 from venues.adapters.stream import OnFrame, OnReports, OnState, Stream
 from venues.adapters.transport import HttpRecord

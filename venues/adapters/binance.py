@@ -11,7 +11,7 @@ from project.lib import decimals
 from venues.adapters import binance_rows, rows
 from venues.adapters.ccxt import CcxtAdapter
 from venues.adapters.transport import HttpRecord
-from venues.messages import CancelOrder, OrderReport, Permissions, PlaceOrder
+from venues.messages import CancelOrder, Malformed, OrderReport, Permissions, PlaceOrder
 
 PAGES_MAX = 500
 
@@ -116,7 +116,7 @@ class BinanceAdapter(CcxtAdapter):
         """Return every asset with something in it."""
         reply = await self.client.privateGetAccount({"omitZeroBalances": "true"})
         parsed = rows.collect("balances", _rows(reply.get("balances")), binance_rows.balance)
-        return [row for row in parsed if isinstance(row, rows.Malformed) or row.total != 0]
+        return [row for row in parsed if isinstance(row, Malformed) or row.total != 0]
 
     async def last_prices(self, symbols: Sequence[str]) -> dict[str, Decimal]:
         """Return last prices, or the middle of the book where the server has no ticker."""
@@ -153,7 +153,7 @@ class BinanceAdapter(CcxtAdapter):
         return str(known[0]["symbol"]) if known else venue_symbol
 
     async def _held_symbols(self) -> list[str]:
-        held = {row.asset for row in await self.balances(()) if not isinstance(row, rows.Malformed)}
+        held = {row.asset for row in await self.balances(()) if not isinstance(row, Malformed)}
         return [symbol for symbol, market in self.client.markets.items() if market["base"] in held and market["quote"] in held]
 
 

@@ -83,7 +83,7 @@ def frame(payload: Any, symbol_of: SymbolOf) -> list[Any] | None:
     event = payload.get("event", payload)
     kind = event.get("e") if isinstance(event, Mapping) else None
     if kind == "executionReport":
-        reports = [rows.one("stream", event, lambda row: _execution(row, symbol_of))]
+        reports: list[Any] = [rows.one("stream", event, lambda row: _execution(row, symbol_of))]
         if event.get("x") == "TRADE":
             # The fill first: an order that says "filled" before its fill would look like a gap.
             reports.insert(0, rows.one("stream", event, lambda row: _execution_fill(row, symbol_of)))

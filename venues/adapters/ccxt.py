@@ -21,6 +21,7 @@ from venues.messages import (
     CancelOrder,
     Evidence,
     Lookup,
+    Malformed,
     MarketSpec,
     OrderReport,
     Permissions,
@@ -227,8 +228,8 @@ class CcxtAdapter:
             except Exception as problem:
                 error = self.describe(trace[-1] if trace else None, problem)
                 return Read(status="failed", error=error, requested_at=requested_at, taken_at=clock.now())
-        bad = tuple(row for row in found if isinstance(row, rows.Malformed))
-        good = tuple(row for row in found if not isinstance(row, rows.Malformed))
+        bad = tuple(row for row in found if isinstance(row, Malformed))
+        good = tuple(row for row in found if not isinstance(row, Malformed))
         return Read(
             status="partial" if bad else "good", rows=good, malformed=bad, requested_at=requested_at, taken_at=clock.now()
         )

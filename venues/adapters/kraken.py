@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,13 +12,18 @@ from project.lib import decimals
 from venues.adapters import kraken_rows, rows
 from venues.adapters.ccxt import CcxtAdapter
 from venues.adapters.transport import HttpRecord
-from venues.messages import CancelOrder, OrderReport, Permissions, PlaceOrder
+from venues.messages import CancelOrder, Malformed, OrderReport, Permissions, PlaceOrder
 
 PAGES_MAX = 200
+SYMBOLS_KEPT = 10_000
 
 
 class KrakenAdapter(CcxtAdapter):
     """Kraken spot. Errors come as texts in a list, with HTTP 200."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._symbols: dict[str, str] = {}
 
     async def submit(self, order: PlaceOrder) -> OrderReport:
         """Send AddOrder with a deadline: the matching engine refuses the order afterwards."""
@@ -107,7 +113,7 @@ class KrakenAdapter(CcxtAdapter):
         result = _result(await self.client.privatePostBalanceEx({}))
         found = [{"asset": self.client.safe_currency_code(key), "row": row} for key, row in result.items()]
         parsed = rows.collect("balances", found, kraken_rows.balance)
-        return [row for row in parsed if isinstance(row, rows.Malformed) or row.total != 0]
+        return [row for row in parsed if isinstance(row, Malformed) or row.total != 0]
 
     async def last_prices(self, symbols: Sequence[str]) -> dict[str, Decimal]:
         """Return the middle of the book of each symbol."""
@@ -134,8 +140,9 @@ class KrakenAdapter(CcxtAdapter):
         await stream.acknowledged()
 
     def read_frame(self, payload: Any) -> list[Any] | None:
-        """Read executions frames; heartbeats and status frames carry nothing."""
-        return kraken_rows.frame(payload)
+        """Read executions frames; a row that leaves the symbol out gets it from the rows before it."""
+        reports = kraken_rows.frame(payload)
+        return reports and [self._with_symbol(report) for report in reports]
 
     def venue_error(self, payload: Any) -> tuple[str, str]:
         """Return the first error text, which is code and message in one."""
@@ -143,6 +150,16 @@ class KrakenAdapter(CcxtAdapter):
         texts = [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
         first = next((text for text in texts if text.startswith("E")), "")
         return first[:80], first
+
+    def _with_symbol(self, report: Any) -> Any:
+        if not isinstance(report, OrderReport) or report.venue_order_id is None:
+            return report
+        if not report.symbol:
+            return replace(report, symbol=self._symbols.get(report.venue_order_id, ""))
+        self._symbols[report.venue_order_id] = report.symbol
+        if len(self._symbols) > SYMBOLS_KEPT:
+            del self._symbols[next(iter(self._symbols))]
+        return report
 
     def symbol_of(self, venue_symbol: str) -> str:
         """Return our name of a pair, however Kraken writes it here (XXBTZUSD, XBTUSD, XBT/USD, BTC/USD)."""
