@@ -152,6 +152,8 @@ def _value(side: Break | facts.Difference) -> tuple[str, ...]:
     # Totals move with every trade; what a person explained or two reads confirm is the distance between them.
     if side.kind == Kind.BALANCE:
         return (facts.text(side.delta),)
+    if side.kind == Kind.FILL_DIFFERS:
+        return ()  # a trade never changes: its name is enough, whoever noted the difference first
     return (side.ours[:200], side.theirs[:200], decimals.write(side.delta) or "")
 
 
