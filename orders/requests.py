@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -78,8 +79,7 @@ class _Reader:
     problems: list[FieldProblem] = field(default_factory=list)
 
     def refuse(self, name: str, code: str, message: str, nearest: str | None = None) -> None:
-        got = self.payload.get(name)
-        shown = None if got is None else repr(got)[:80] if not isinstance(got, str) else got[:80]
+        shown = _shown(self.payload.get(name))
         self.problems.append(FieldProblem(field=name, code=code, message=message, got=shown, nearest_valid=nearest))
 
     def text(self, name: str, pattern: re.Pattern[str], rule: str, default: str = "") -> str:
@@ -101,7 +101,7 @@ class _Reader:
             return default
         if isinstance(value, str) and value in allowed:
             return value
-        close = difflib.get_close_matches(str(value).lower(), allowed, n=1, cutoff=0.4)
+        close = difflib.get_close_matches((_shown(value) or "").lower(), allowed, n=1, cutoff=0.4)
         self.refuse(name, "NOT_A_CHOICE", f"must be one of {', '.join(allowed)}", close[0] if close else allowed[0])
         return default
 
@@ -119,8 +119,9 @@ class _Reader:
                 self.refuse(name, "REQUIRED", 'is required, as a decimal string such as "0.0125"')
             return None
         if not isinstance(value, str):
-            shown = decimals.write(Decimal(value)) if isinstance(value, int) and abs(value) < 10**20 else None
-            self.refuse(name, "NOT_A_STRING", "must be a decimal string: JSON numbers lose digits", shown)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            nearest = _nearest_decimal(repr(value)) if is_number and -decimals.LIMIT < value < decimals.LIMIT else None  # type: ignore[operator]
+            self.refuse(name, "NOT_A_STRING", "must be a decimal string: JSON numbers lose digits", nearest)
             return None
         try:
             number = decimals.parse(value)
@@ -179,8 +180,14 @@ def _refuse_impossible_pairs(reader: _Reader, request: OrderRequest) -> None:
 def _nearest_decimal(text: str) -> str | None:
     try:
         number = Decimal(text.strip())
-        if not number.is_finite() or abs(number) >= decimals.LIMIT or number.adjusted() < -decimals.SCALE:
+        if not number.is_finite() or not 0 < number < decimals.LIMIT or number.adjusted() < -decimals.SCALE:
             return None
         return decimals.write(decimals.floor_to(number, Decimal(1).scaleb(-decimals.SCALE)))
     except ArithmeticError:
         return None
+
+
+def _shown(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value[:80] if value else value
+    return reprlib.repr(value)[:80]  # bounded in depth too: a deep list must not exhaust the stack

@@ -81,7 +81,7 @@ def _message(order: Order, approved: Approved, client_id: str, stamp_ms: int, wi
     proposal = approved.proposal
     return PlaceOrder(
         venue_client_id=client_id, symbol=order.symbol, side="buy" if proposal.side == "buy" else "sell",
-        type=proposal.type, quantity=proposal.quantity, price=proposal.price, time_in_force=order.time_in_force,
+        type=proposal.type, quantity=proposal.quantity, price=proposal.price, time_in_force=order.time_in_force.upper(),
         post_only=order.post_only, reduce_only=proposal.reduce_only, stamp_ms=stamp_ms, window_ms=window_ms,
     )  # fmt: skip
 

@@ -1,0 +1,35 @@
+"""One running product for all flows; each flow opens its own venue and account in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.flows.stack import AccountAtVenue, Stack, running_stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The product with short reconciliation intervals, so that a flow sees several rounds within its time."""
+    home: Path = tmp_path_factory.mktemp("flow")
+    timing = {
+        "GAPLESS_OPEN_ORDERS_SECONDS": "2", "GAPLESS_FILLS_SECONDS": "3", "GAPLESS_BALANCES_SECONDS": "2",
+        "GAPLESS_RECONCILIATION_SECONDS": "2", "GAPLESS_LEASE_SECONDS": "4", "GAPLESS_LEASE_RENEW_SECONDS": "1",
+        "GAPLESS_NOT_READY_SECONDS": "15", "GAPLESS_REQUEST_TIMEOUT_SECONDS": "3",
+    }  # fmt: skip
+    with running_stack(home, **timing) as running:
+        yield running
+
+
+@pytest.fixture(params=["binance", "kraken"])
+def account(stack: Stack, request: pytest.FixtureRequest) -> AccountAtVenue:
+    """A fresh ready account, once per dialect."""
+    return stack.open_account(request.param)
+
+
+@pytest.fixture
+def binance(stack: Stack) -> AccountAtVenue:
+    """A fresh ready account on the Binance dialect."""
+    return stack.open_account("binance")
