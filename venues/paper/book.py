@@ -10,13 +10,12 @@ OPPOSITE = {"buy": "sell", "sell": "buy"}
 
 
 class Book:
-    """Bids and asks. `revision` counts changes; `touched` collects changed levels while `watched`."""
+    """Bids and asks. `revision` counts changes; `touched` collects changed levels until they are taken."""
 
     def __init__(self) -> None:
         self.prices: dict[str, list[Decimal]] = {"buy": [], "sell": []}
         self.levels: dict[str, dict[Decimal, dict[int, Resting]]] = {"buy": {}, "sell": {}}
         self.revision = 1
-        self.watched = False
         self.touched: set[tuple[str, Decimal]] = set()
 
     def add(self, resting: Resting) -> None:
@@ -43,8 +42,7 @@ class Book:
     def touch(self, resting: Resting) -> None:
         """Note that a level changed."""
         self.revision += 1
-        if self.watched:
-            self.touched.add((resting.side, resting.price))
+        self.touched.add((resting.side, resting.price))
 
     def best_price(self, side: str) -> Decimal | None:
         """Return the best price of a side, None when it is empty."""

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from venues.paper.messages import encode
+
 Record = dict[str, Any]
 
 
@@ -33,7 +35,7 @@ class Journal:
     def append(self, record: Record) -> int:
         """Add a record and return its number; it becomes durable soon after."""
         number = len(self._offsets) + 1
-        line = json.dumps({"n": number, **record}, separators=(",", ":")).encode() + b"\n"
+        line = encode({"n": number, **record}).encode() + b"\n"
         self._offsets.append(self._end)
         self._end += len(line)
         self._pending.append(line)

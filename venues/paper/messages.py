@@ -1,11 +1,12 @@
 """What crosses between the server and a dialect."""
 
-import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 Body = dict[str, Any] | list[Any]
 
 
@@ -57,6 +58,14 @@ def plain(number: Decimal) -> str:
     return f"{number:f}"
 
 
-def transport_of(value: Any) -> asyncio.Transport | None:
-    """Return a transport that can be aborted."""
-    return value if isinstance(value, asyncio.Transport) else None
+@runtime_checkable
+class Abortable(Protocol):
+    """A transport of any event loop."""
+
+    def abort(self) -> None:
+        """End the connection at once, without a word."""
+
+
+def abortable(transport: object) -> Abortable | None:
+    """Return a transport that can be aborted, None when it is gone."""
+    return transport if isinstance(transport, Abortable) else None

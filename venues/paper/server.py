@@ -20,7 +20,7 @@ from aiohttp import WSMsgType, web
 from venues.paper import defaults
 from venues.paper.control import Control
 from venues.paper.faults import AFTER, BEFORE, EITHER, Call, Rule
-from venues.paper.messages import NOBODY, Answer, Context, HttpRequest, transport_of
+from venues.paper.messages import NOBODY, Answer, Context, HttpRequest, abortable, encode
 from venues.paper.replay import Replay
 from venues.paper.schedule import run_demo_schedule
 from venues.paper.streams import Connection
@@ -112,7 +112,7 @@ async def serve_stream(world: World, request: web.Request, path: str, query: str
     dialect = DIALECTS[world.exchange.name]
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=BODY_BYTES_MAX, compress=False)
     await socket.prepare(request)
-    connection = Connection(socket, transport_of(request.transport))
+    connection = Connection(socket, abortable(request.transport))
     world.hub.connections.add(connection)
     try:
         dialect.open_stream(world, connection, path, query)
@@ -172,12 +172,12 @@ def _enlarged(body: Any) -> Any:
 
 
 def _response(answer: Answer) -> web.Response:
-    content = json.dumps(answer.body, separators=(",", ":"))
+    content = encode(answer.body)
     return web.Response(text=content, status=answer.status, headers=answer.headers, content_type="application/json")
 
 
 def _cut(request: web.Request) -> None:
-    transport = transport_of(request.transport)
+    transport = abortable(request.transport)
     if transport is not None:
         transport.abort()
 

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import itertools
-import json
 from typing import Any
 
 from aiohttp import web
+
+from venues.paper.messages import Abortable, encode
 
 QUEUE_MAX = 20_000
 Frame = dict[str, Any]
@@ -17,7 +18,7 @@ _numbers = itertools.count(1)
 class Connection:
     """One socket with its own sender, so that a slow reader holds up nobody."""
 
-    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
+    def __init__(self, socket: web.WebSocketResponse, transport: Abortable | None) -> None:
         self.id = f"ws-{next(_numbers)}"
         self.socket = socket
         self.accounts: dict[str, Frame] = {}
@@ -29,7 +30,7 @@ class Connection:
 
     def send(self, frame: Frame) -> None:
         """Queue a frame; a reader too slow for the queue is cut off."""
-        self.send_text(json.dumps(frame, separators=(",", ":")))
+        self.send_text(encode(frame))
 
     def send_text(self, text: str) -> None:
         """Queue a frame as it is."""

@@ -170,8 +170,6 @@ class World:
         for symbol, state in self.engine.markets.items():
             revision, prints_total = self._told.get(symbol, (state.book.revision, state.prints_total))
             self._told[symbol] = (state.book.revision, state.prints_total)
-            if not state.book.watched:
-                state.book.watched = True
             new_prints = min(state.prints_total - prints_total, len(state.prints))
             levels = state.book.take_touched()
             if state.book.revision == revision and not new_prints:
@@ -181,10 +179,9 @@ class World:
             self.dialect.tell_public(self, symbol, change)
 
     def forget_public(self) -> None:
-        """Stop collecting changes when nobody listens."""
-        self._told.clear()
-        for state in self.engine.markets.values():
-            state.book.watched = False
+        """Let the next listener start from here: nobody listens now."""
+        for symbol, state in self.engine.markets.items():
+            self._told[symbol] = (state.book.revision, state.prints_total)
             state.book.touched.clear()
 
     def _open_accounts(self) -> None:

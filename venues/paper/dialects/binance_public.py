@@ -69,6 +69,24 @@ def _trades(world: World, params: Params) -> Body:
     ]
 
 
+def _aggregate_trades(world: World, params: Params) -> Body:
+    state = world.engine.markets[rules.market_of(world, params).symbol]
+    limit = min(rules.integer_of(params, "limit", 500) or 500, 1000)
+    return [
+        {
+            "a": item.trade_number,
+            "p": shapes.eight(item.price),
+            "q": shapes.eight(item.quantity),
+            "f": item.trade_number,
+            "l": item.trade_number,
+            "T": shapes.milliseconds(item.at),
+            "m": item.taker_side == "sell",
+            "M": True,
+        }
+        for item in list(state.prints)[-limit:]
+    ]
+
+
 def _ticker(world: World, params: Params) -> Body:
     return _one_or_many(params, [shapes.ticker(world, market) for market in _markets(world, params)])
 
@@ -125,6 +143,7 @@ PUBLIC: dict[str, Callable[[World, Params], Body]] = {
     "/api/v3/exchangeInfo": _exchange_info,
     "/api/v3/depth": _depth,
     "/api/v3/trades": _trades,
+    "/api/v3/aggTrades": _aggregate_trades,
     "/api/v3/ticker/24hr": _ticker,
     "/api/v3/ticker/price": _prices,
     "/api/v3/ticker/bookTicker": _book_ticker,
