@@ -72,7 +72,7 @@ def prepare(home: Home) -> Home:
         for folder in (home.secrets, home.logs, home.papervenue):
             folder.mkdir(mode=0o700, exist_ok=True)
         write_once(home.secret_key, secrets.token_urlsafe(50))
-    except PermissionError as error:
+    except OSError as error:
         raise HomeError(
             f"The data folder {home.path} cannot be written ({error.strerror}: {error.filename}). Nothing was started "
             "or changed. Start as the user who made it, or name another folder with GAPLESS_HOME."

@@ -75,10 +75,10 @@ class Session:
             self._close()
 
     def _open(self) -> None:
-        self.children.start(roles.paper_venue(self.place, self.paper_port, demo=self.demo))
         if os.environ.get("GAPLESS_EMBEDDED") == "1":
             with self._step("database"):
                 self.database = embedded.start(self.place.path)
+        self.children.start(roles.paper_venue(self.place, self.paper_port, demo=self.demo))
         with self._step("migrations and keys"):
             self._migrate()
             call_command("init_secrets", stdout=io.StringIO())
