@@ -94,7 +94,7 @@ def balances(filters: Mapping[str, str]) -> list[Balance]:
         found = found.exclude(total=0, venue_total=0).exclude(total=0, venue_total=None)
     rows = list(found[:BALANCES_MAX])
     for row in rows:
-        row.delta = None if row.venue_total is None else row.total - row.venue_total  # type: ignore[attr-defined]
+        row.delta = None if row.venue_total is None else row.venue_total - row.total  # type: ignore[attr-defined]
     return rows
 
 
