@@ -119,8 +119,8 @@ class _Reader:
                 self.refuse(name, "REQUIRED", 'is required, as a decimal string such as "0.0125"')
             return None
         if not isinstance(value, str):
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            nearest = _nearest_decimal(repr(value)) if is_number and -decimals.LIMIT < value < decimals.LIMIT else None  # type: ignore[operator]
+            is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e20
+            nearest = _nearest_decimal(repr(value)) if is_number else None
             self.refuse(name, "NOT_A_STRING", "must be a decimal string: JSON numbers lose digits", nearest)
             return None
         try:

@@ -10,6 +10,7 @@ from typing import Literal
 from project.lib import decimals
 
 TradingState = Literal["active", "reducing", "halted"]
+_SMALLEST = Decimal(1).scaleb(-decimals.SCALE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +88,13 @@ def fit(proposal: Proposal, grid: Grid) -> list[Problem]:
         problems += _fit_price(proposal, grid)
         notional = proposal.price * proposal.quantity
         if not problems and grid.notional_min is not None and notional < grid.notional_min:
-            needed = decimals.ceil_to(grid.notional_min / proposal.price, grid.quantity_step)
+            needed = decimals.ceil_to(grid.notional_min / proposal.price, grid.quantity_step or _SMALLEST)
             problems.append(
                 Problem(
                     field="quantity",
                     code="NOTIONAL_BELOW_MINIMUM",
                     message=f"notional {decimals.write(notional)} is below the minimum {decimals.write(grid.notional_min)}",
-                    nearest_valid=decimals.write(needed),
+                    nearest_valid=decimals.write(needed) if _is_within(needed, grid) else None,
                 )
             )
     return problems
@@ -108,6 +109,8 @@ def decide(proposal: Proposal, facts: Facts) -> Approved | Denied:
     if facts.state == "reducing" and not proposal.reduce_only:
         return Denied("TRADING_REDUCING", "Only orders that reduce a position may go now. Nothing was sent.")
     price = proposal.price or facts.last_price
+    if price is None and "notional_max" in facts.limits:
+        return Denied("NOTIONAL_NOT_KNOWN", "A notional limit is set and no price is known to hold it against. Nothing was sent; a limit order may go.")
     checks = (
         ("quantity_max", proposal.quantity, "QUANTITY_EXCEEDS_MAXIMUM", "quantity"),
         ("notional_max", None if price is None else price * proposal.quantity, "NOTIONAL_EXCEEDS_MAXIMUM", "notional"),
@@ -122,18 +125,23 @@ def decide(proposal: Proposal, facts: Facts) -> Approved | Denied:
 
 
 def _fit_quantity(quantity: Decimal, grid: Grid) -> list[Problem]:
-    minimum = grid.quantity_min or decimals.ZERO
-    if quantity < minimum:
-        nearest = decimals.write(decimals.ceil_to(minimum, grid.quantity_step))
-        return [Problem(field="quantity", code="QUANTITY_BELOW_MINIMUM", message=f"is below the minimum {nearest}", nearest_valid=nearest)]
-    if grid.quantity_max and quantity > grid.quantity_max:
-        nearest = decimals.write(grid.quantity_max)
-        return [Problem(field="quantity", code="QUANTITY_ABOVE_MAXIMUM", message=f"is above the maximum {nearest}", nearest_valid=nearest)]
-    if not decimals.is_multiple(quantity, grid.quantity_step):
-        nearest = decimals.write(max(decimals.floor_to(quantity, grid.quantity_step), minimum))
-        step = decimals.write(grid.quantity_step)
-        return [Problem(field="quantity", code="QUANTITY_OFF_STEP", message=f"must be a multiple of {step}", nearest_valid=nearest)]
-    return []
+    # The bounds a venue names need not lie on its own step: the nearest valid quantity is on the step within them.
+    minimum = decimals.ceil_to(grid.quantity_min or grid.quantity_step, grid.quantity_step)
+    if quantity < (grid.quantity_min or decimals.ZERO):
+        nearest, code, message = minimum, "QUANTITY_BELOW_MINIMUM", f"is below the minimum {decimals.write(grid.quantity_min)}"
+    elif grid.quantity_max and quantity > grid.quantity_max:
+        nearest = decimals.floor_to(grid.quantity_max, grid.quantity_step)
+        code, message = "QUANTITY_ABOVE_MAXIMUM", f"is above the maximum {decimals.write(grid.quantity_max)}"
+    elif not decimals.is_multiple(quantity, grid.quantity_step):
+        nearest = max(decimals.floor_to(quantity, grid.quantity_step), minimum)
+        code, message = "QUANTITY_OFF_STEP", f"must be a multiple of {decimals.write(grid.quantity_step)}"
+    else:
+        return []
+    return [Problem(field="quantity", code=code, message=message, nearest_valid=decimals.write(nearest) if _is_within(nearest, grid) else None)]
+
+
+def _is_within(quantity: Decimal, grid: Grid) -> bool:
+    return quantity > 0 and quantity >= (grid.quantity_min or 0) and quantity <= (grid.quantity_max or decimals.LIMIT)
 
 
 def _fit_price(proposal: Proposal, grid: Grid) -> list[Problem]:
@@ -142,7 +150,7 @@ def _fit_price(proposal: Proposal, grid: Grid) -> list[Problem]:
         return []
     # A buy is never moved up and a sell never down: the nearest valid price must not cost the client more.
     rounded = decimals.floor_to(price, grid.price_step) if proposal.side == "buy" else decimals.ceil_to(price, grid.price_step)
-    nearest = decimals.write(rounded) if rounded > 0 else decimals.write(grid.price_step)
+    nearest = decimals.write(rounded) if 0 < rounded < decimals.LIMIT else None
     message = f"must be a multiple of {decimals.write(grid.price_step)}"
     return [Problem(field="price", code="PRICE_OFF_STEP", message=message, nearest_valid=nearest)]
 

@@ -13,12 +13,12 @@ decimal.DefaultContext.prec = 60  # new threads start from this
 SCALE = 18
 LIMIT = Decimal(10) ** 20
 ZERO = Decimal(0)
-_PLAIN = re.compile(r"-?(?:0|[1-9]\d{0,19})(?:\.\d{1,18})?\Z|-?0\d*\.\d{1,18}\Z", re.ASCII)
+_PLAIN = re.compile(r"-?(?:0|[1-9]\d{0,19})(?:\.\d{1,18})?\Z", re.ASCII)
 _VENUE = re.compile(r"[+-]?\d{1,40}(?:\.\d{0,40})?(?:[eE][+-]?\d{1,2})?\Z", re.ASCII)
 
 
 def parse(text: str) -> Decimal:
-    """Parse a plain decimal string: no sign but '-', no exponent, no spaces, <= 20 digits before and 18 after the point.
+    """Parse a plain decimal string: no sign but '-', no exponent, space or leading zero, <= 20 digits before and 18 after the point.
 
     Raises ValueError with what is wrong.
     """
@@ -28,9 +28,9 @@ def parse(text: str) -> Decimal:
 
 
 def parse_venue(value: object) -> Decimal | None:
-    """Parse a number a venue sent (string, int or float); None stays None.
+    """Parse a number a venue sent (string, int or float); None stays None, decimals beyond the 18th are rounded half even.
 
-    Raises ValueError for NaN, Infinity, absurd exponents, more than 18 decimals of substance or anything else.
+    Raises ValueError for NaN, Infinity, absurd exponents, 20 digits before the point and more, or anything else.
     """
     if value is None:
         return None

@@ -1,0 +1,191 @@
+"""What a client may ask for: every bad input names its field, and what is well formed is read exactly."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orders import requests
+from project.lib import decimals
+
+GOOD: dict[str, object] = {
+    "client_order_id": "a-1", "account": "main", "symbol": "BTC/USDT", "side": "buy", "type": "limit", "quantity": "0.5",
+    "price": "60000.10",
+}  # fmt: skip
+MARKET = {"type": "market", "price": None}
+
+
+def problems(**changes: Any) -> dict[str, tuple[str, str | None]]:
+    with pytest.raises(requests.Invalid) as refusal:
+        requests.parse({**GOOD, **changes})
+    return {problem.field: (problem.code, problem.nearest_valid) for problem in refusal.value.problems}
+
+
+def test_a_good_request_is_read_exactly() -> None:
+    request = requests.parse({**GOOD, "strategy": "mean-reversion", "post_only": True})
+    assert (request.quantity, request.price) == (Decimal("0.5"), Decimal("60000.10"))
+    assert (request.time_in_force, request.post_only, request.reduce_only) == ("gtc", True, False)
+    assert request.strategy == "mean-reversion"
+
+
+def test_a_market_order_is_ioc_and_has_no_price() -> None:
+    request = requests.parse({**GOOD, **MARKET})
+    assert (request.price, request.time_in_force) == (None, "ioc")
+
+
+@pytest.mark.parametrize("name", ["client_order_id", "account", "symbol", "side", "type", "quantity", "price"])
+def test_a_missing_field_is_named(name: str) -> None:
+    payload = {key: value for key, value in GOOD.items() if key != name}
+    with pytest.raises(requests.Invalid) as refusal:
+        requests.parse(payload)
+    assert {problem.field: problem.code for problem in refusal.value.problems}[name] == "REQUIRED"
+
+
+def test_every_problem_is_named_at_once() -> None:
+    with pytest.raises(requests.Invalid) as refusal:
+        requests.parse({})
+    assert {problem.field for problem in refusal.value.problems} == set(requests.REQUIRED)
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        ("NaN", None), ("Infinity", None), ("-Infinity", None), ("sNaN", None), ("1e400", None), ("1e-400", None),
+        ("1e999999999999999999999", None), ("1" * 30, None), ("0" + "9" * 30 + ".5", None), ("", None), (" ", None),
+        (" 1", "1"), ("1 ", "1"), ("1 000", None), ("1,5", None), ("+1", "1"), ("1e2", "100"), ("0x10", None), ("٣", "3"),
+        ("１", "1"), (".5", "0.5"), ("5.", "5"), ("00.5", "0.5"), ("007", "7"), ("0.1234567890123456789", "0.123456789012345678"),
+        ("1\n", "1"), ("-1e3", None), (" -5", None), ("0e5", None), ("0.0000000000000000001", None), ("1\x00", None),
+        ("½", None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["quantity", "price"])
+def test_a_malformed_amount_is_refused_with_the_nearest_valid_one(name: str, text: str, nearest: str | None) -> None:
+    assert problems(**{name: text}) == {name: ("MALFORMED", nearest)}
+
+
+@pytest.mark.parametrize("text", ["0", "-0", "0.000", "-1", "-0.000000000000000001"])
+@pytest.mark.parametrize("name", ["quantity", "price"])
+def test_an_amount_must_be_positive(name: str, text: str) -> None:
+    assert problems(**{name: text}) == {name: ("NOT_POSITIVE", None)}
+
+
+@pytest.mark.parametrize(
+    ("value", "nearest"),
+    [
+        (1, "1"), (0, None), (-3, None), (10**30, None), (0.5, "0.5"), (1e-7, "0.0000001"), (-0.5, None), (float("nan"), None),
+        (float("inf"), None), (True, None), (False, None), ([], None), (["1"], None), ({}, None), ({"a": "1"}, None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["quantity", "price"])
+def test_an_amount_must_be_a_string(name: str, value: object, nearest: str | None) -> None:
+    assert problems(**{name: value}) == {name: ("NOT_A_STRING", nearest)}
+
+
+def test_a_null_amount_is_a_missing_one() -> None:
+    assert problems(quantity=None) == {"quantity": ("REQUIRED", None)}
+    assert problems(price=None) == {"price": ("REQUIRED", None)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "nearest"),
+    [
+        ("side", "by", "buy"), ("side", "BUY", "buy"), ("side", "Sell", "sell"), ("side", "", "buy"), ("side", 1, "buy"),
+        ("side", ["buy"], "buy"), ("type", "limt", "limit"), ("type", "stop", None), ("type", True, None),
+        ("time_in_force", "gct", "gtc"), ("time_in_force", "IOC", "ioc"), ("time_in_force", {}, "gtc"),
+    ],
+)  # fmt: skip
+def test_a_word_off_the_list_names_the_nearest(name: str, value: object, nearest: str | None) -> None:
+    code, given_nearest = problems(**{name: value})[name]
+    assert code == "NOT_A_CHOICE"
+    assert given_nearest == nearest if nearest else given_nearest in requests.TYPES
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"type": "market"}, "price"),
+        ({**MARKET, "time_in_force": "gtc"}, "time_in_force"),
+        ({**MARKET, "time_in_force": "fok"}, "time_in_force"),
+        ({**MARKET, "post_only": True}, "post_only"),
+        ({"post_only": True, "time_in_force": "ioc"}, "post_only"),
+        ({"post_only": True, "time_in_force": "fok"}, "post_only"),
+        ({"trigger_price": "1"}, "trigger_price"),
+        ({"expires_at": "2030-01-01T00:00:00Z"}, "expires_at"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(changes: dict[str, object], field: str) -> None:
+    assert problems(**changes)[field][0] == "NOT_ALLOWED"
+
+
+@pytest.mark.parametrize("value", [1, 0, "true", "false", [], {}, 1.0])
+@pytest.mark.parametrize("name", ["post_only", "reduce_only"])
+def test_a_flag_is_true_or_false(name: str, value: object) -> None:
+    assert problems(**{name: value}) == {name: ("NOT_A_BOOLEAN", "false")}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("client_order_id", "a" * 65), ("client_order_id", ""), ("client_order_id", " a"), ("client_order_id", "a b"),
+        ("client_order_id", "-a"), ("client_order_id", "ä"), ("client_order_id", "a\n"), ("client_order_id", 1),
+        ("client_order_id", "a\x00"), ("client_order_id", ["a"]), ("account", "a/b"), ("account", "a" * 65), ("account", 5),
+        ("symbol", "BTCUSDT"), ("symbol", "btc/usdt"), ("symbol", "BTC/USDT "), ("symbol", "BTC/"), ("symbol", None),
+        ("symbol", "A" * 21 + "/USDT"), ("strategy", "a b"), ("strategy", 3),
+    ],
+)  # fmt: skip
+def test_malformed_text_is_refused(name: str, value: object) -> None:
+    assert problems(**{name: value})[name][0] in {"MALFORMED", "REQUIRED"}
+
+
+def test_an_unknown_field_is_refused_with_the_nearest() -> None:
+    assert problems(quantiy="1") == {"quantiy": ("UNKNOWN_FIELD", "quantity")}
+    assert problems(**{"x" * 500: 1}) == {"x" * 80: ("UNKNOWN_FIELD", None)}
+
+
+def test_the_digest_is_of_the_meaning_not_of_the_writing() -> None:
+    first = requests.parse({**GOOD, "quantity": "1"})
+    for again in ({"quantity": "1.0"}, {"quantity": "1.000", "time_in_force": "gtc"}, {"quantity": "1", "post_only": False}):
+        assert requests.parse({**GOOD, **again}).digest() == first.digest()
+    for other in ({"quantity": "1.1"}, {"side": "sell"}, {"price": "60000"}, {"post_only": True}, {"strategy": "s"},
+                  {"client_order_id": "a-2"}, {"account": "other"}, {"time_in_force": "ioc"}):  # fmt: skip
+        assert requests.parse({**GOOD, "quantity": "1", **other}).digest() != first.digest()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+NUMBERS = st.from_regex(r"[-+ ]?[0-9_]{0,45}(\.[0-9]{0,45})?([eE][-+]?[0-9]{1,12})?", fullmatch=True)
+
+
+@given(st.dictionaries(st.sampled_from(requests.FIELDS) | st.text(), JSON | NUMBERS, max_size=13), st.booleans())
+def test_parsing_refuses_and_never_breaks(payload: dict[str, object], on_top: bool) -> None:
+    try:
+        request = requests.parse({**GOOD, **payload} if on_top else payload)
+    except requests.Invalid as refusal:
+        assert refusal.problems and all(len(problem.got or "") <= 80 for problem in refusal.problems)
+    else:
+        assert 0 < request.quantity < decimals.LIMIT and (request.price is None or 0 < request.price < decimals.LIMIT)
+
+
+@pytest.mark.parametrize("name", requests.FIELDS)
+def test_a_value_nested_as_deep_as_json_goes_is_refused(name: str) -> None:
+    nested: list[object] = []
+    for _ in range(5000):
+        nested = [nested]
+    assert name in problems(**{name: nested})
+
+
+@given(NUMBERS)
+def test_the_nearest_amount_is_itself_valid(text: str) -> None:
+    try:
+        requests.parse({**GOOD, "quantity": text})
+    except requests.Invalid as refusal:
+        nearest = refusal.problems[0].nearest_valid
+        if nearest is not None:
+            assert requests.parse({**GOOD, "quantity": nearest}).quantity > 0
