@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import factory
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 
 from orders.models import AccountLease, Attempt, Balance, DeadLetter, Fill, Order, OrderEvent, Position, Posting
@@ -17,6 +19,9 @@ from reconciliation.models import Break, Coverage, Run
 from risk.models import Halt
 from venues.models import Account, ChannelHealth, Credential, Instrument, Venue
 
+PASSWORD = "correct horse battery"
+_hash = cache(make_password)  # the hash is slow on purpose: once per run is enough
+
 
 class UserFactory(factory.django.DjangoModelFactory):
     """A person; `role` names the group they are in."""
@@ -26,7 +31,7 @@ class UserFactory(factory.django.DjangoModelFactory):
         skip_postgeneration_save = True
 
     username = factory.Sequence(lambda n: f"person-{n}")
-    password = factory.django.Password("correct horse battery")
+    password = factory.LazyFunction(lambda: _hash(PASSWORD))
 
     @factory.post_generation
     def role(self, create: bool, extracted: str | None, **kwargs: Any) -> None:

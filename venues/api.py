@@ -82,7 +82,7 @@ class LiveSwitch(VenueRows):
         try:
             accounts.set_live(venue, wanted, self.caller().actor)
         except accounts.Invalid as refusal:
-            raise problems.from_field_problems([refusal]) from None
+            raise problems.conflict(refusal.code, f"Nothing was changed. {refusal.message}") from None
         return self.one("venue", code=code)
 
 
@@ -180,11 +180,9 @@ class Activation(AccountRows):
                 "The probe of the key's permissions may be waived only by an admin, where custom venue URLs are allowed "
                 "(GAPLESS_CUSTOM_URLS=1). The account stays as it was.",
             )
-        try:
-            accounts.request_activation(account, actor=self.caller().actor, waive_probe=waive_probe)
-        except accounts.Invalid as refusal:
-            raise problems.from_field_problems([refusal]) from None
-        return self.written(self.one("account", code=code), 202)
+        return self.written(
+            accounts.request_activation(account, actor=self.caller().actor, waive_probe=waive_probe), 202
+        )
 
 
 class Instruments(Listing):

@@ -59,19 +59,18 @@ def refused_fields(errors: Sequence[Mapping[str, Any]], status: int = 400) -> Pr
 
 
 def from_field_problems(problems: Iterable[FieldProblem]) -> Problem:
-    """Turn a layer's field problems into a refusal."""
-    return refused_fields(
-        [
-            field_error(
-                problem.field,
-                problem.code,
-                problem.message,
-                got=getattr(problem, "got", None),
-                nearest=getattr(problem, "nearest_valid", None) or getattr(problem, "nearest", None),
-            )
-            for problem in problems
-        ]
-    )
+    """Turn a layer's field problems into a refusal: 409 for a name that is taken, else 400."""
+    errors = [
+        field_error(
+            problem.field,
+            problem.code,
+            problem.message,
+            got=getattr(problem, "got", None),
+            nearest=getattr(problem, "nearest_valid", None) or getattr(problem, "nearest", None),
+        )
+        for problem in problems
+    ]
+    return refused_fields(errors, 409 if any(error["code"] == "TAKEN" for error in errors) else 400)
 
 
 def not_found(field: str, what: str, got: str, known: Iterable[str] = ()) -> Problem:

@@ -1,0 +1,147 @@
+"""Endpoint by role by account: every cell of the table, generated, and nothing reachable that is not in it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from project import api_urls
+from project.lib.access import ROLES
+from tests import factories
+from tests.conftest import Client
+
+READ = frozenset(ROLES)
+TRADE = frozenset({"trader", "operator", "admin"})
+OPERATE = frozenset({"operator", "admin"})
+RISK = frozenset({"risk", "admin"})
+
+
+@dataclass(frozen=True)
+class Row:
+    """One endpoint and method: who may, which row of an account its path or body names."""
+
+    method: str
+    path: str
+    roles: frozenset[str]
+    target: str = ""
+
+
+TABLE = [
+    *(Row("GET", name, READ) for name in (
+        "venues", "accounts", "instruments", "orders", "fills", "positions", "balances", "ledger", "dead-letters",
+        "breaks", "coverage", "reconciliations", "halts", "events", "tokens")),
+    Row("POST", "venues", OPERATE), Row("POST", "accounts", OPERATE), Row("POST", "tokens", READ),
+    Row("GET", "venues/{}", READ, "venue"), Row("PATCH", "venues/{}", frozenset({"admin"}), "venue"),
+    Row("GET", "accounts/{}", READ, "account"), Row("GET", "accounts/{}/keys", READ, "account"),
+    Row("POST", "accounts/{}/keys", OPERATE, "account"), Row("POST", "accounts/{}/activation", OPERATE, "account"),
+    Row("POST", "orders", TRADE, "account="), Row("GET", "orders/{}", READ, "order"),
+    Row("PATCH", "orders/{}", TRADE, "order"), Row("GET", "orders/{}/events", READ, "order"),
+    Row("POST", "orders/{}/cancellation", TRADE, "order"),
+    Row("GET", "dead-letters/{}", READ, "dead_letter"), Row("POST", "dead-letters/{}/look", RISK, "dead_letter"),
+    Row("POST", "dead-letters/{}/binding", RISK, "dead_letter"), Row("POST", "dead-letters/{}/absence", RISK, "dead_letter"),
+    Row("GET", "breaks/{}", READ, "break"), Row("POST", "breaks/{}/resolution", RISK, "break"),
+    Row("POST", "breaks/{}/assignment", RISK, "break"),
+    Row("POST", "reconciliations", OPERATE, "account="), Row("GET", "reconciliations/{}", READ, "run"),
+    Row("POST", "halts", RISK, "scope="), Row("GET", "halts/{}", READ, "halt"), Row("DELETE", "halts/{}", RISK, "halt"),
+    Row("GET", "tokens/{}", READ, "token"), Row("DELETE", "tokens/{}", READ, "token"),
+]  # fmt: skip
+
+
+def names(row: Row) -> str:
+    return f"{row.method} {row.path}"
+
+
+def target(kind: str, account: Any) -> str:
+    makers: dict[str, Any] = {
+        "venue": lambda: account.venue_id,
+        "account": lambda: account.code,
+        "order": lambda: factories.OrderFactory(account=account).pk,
+        "dead_letter": lambda: factories.DeadLetterFactory(order__account=account).pk,
+        "break": lambda: factories.BreakFactory(account=account).pk,
+        "run": lambda: factories.RunFactory(account=account).pk,
+        "halt": lambda: factories.HaltFactory(scope=f"account:{account.code}").pk,
+        "token": lambda: factories.make_token("admin")[0].pk,
+    }
+    return str(makers[kind]()) if kind in makers else ""
+
+
+def body(row: Row, account: Any) -> dict[str, Any]:
+    bodies: dict[str, dict[str, Any]] = {
+        "orders": {"client_order_id": uuid.uuid4().hex, "account": account.code, "symbol": "BTC/USDT", "side": "buy",
+                   "type": "limit", "quantity": "0.01", "price": "60000"},
+        "reconciliations": {"account": account.code},
+        "halts": {"scope": f"account:{account.code}", "reason": "testing"},
+        "breaks/{}/resolution": {"action": "explain", "reason": "known"},
+        "breaks/{}/assignment": {"owner": factories.UserFactory().username},
+        "dead-letters/{}/binding": {"venue_order_id": "1", "reason": "seen there"},
+        "dead-letters/{}/absence": {"reason": "asked the venue"},
+        "halts/{}": {"reason": "over"},
+        "venues/{}": {"is_live": False},
+    }  # fmt: skip
+    return bodies.get(row.path, {})
+
+
+def ask(client: APIClient, row: Row, account: Any) -> int:
+    path = f"/api/v1/{row.path.format(target(row.target, account))}/"
+    given = None if row.method == "GET" else body(row, account)
+    answer = getattr(client, row.method.lower())(path, given, format="json")
+    return int(answer.status_code)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=names)
+def test_roles_and_accounts(client_for: Client, row: Row) -> None:
+    own, foreign = (factories.InstrumentFactory().venue for _ in range(2))
+    mine, theirs = (factories.AccountFactory(venue=venue) for venue in (own, foreign))
+    for role in ROLES:
+        status = ask(client_for(role), row, mine)
+        if role not in row.roles:
+            assert status == 403, f"{role} got {status}"
+        elif row.target == "token":
+            assert status == 404, f"another person's token: {status}"
+        else:
+            assert status not in (401, 403, 404, 405) and status < 500, f"{role} got {status}"
+    if row.target and row.target != "token" and row.method != "PATCH":
+        limited = client_for("admin", accounts=[mine.code])
+        assert ask(limited, row, theirs) == 404
+        assert ask(limited, row, mine) not in (401, 403, 404, 405)
+    read_only = client_for("admin", is_read_only=True)
+    assert row.method == "GET" or ask(read_only, row, mine) == 403
+
+
+def test_the_table_names_every_route_and_method() -> None:
+    known = {(row.path, row.method) for row in TABLE}
+    for pattern in api_urls.urlpatterns:
+        path = str(pattern.pattern).replace("<slug:code>", "{}").replace("<uuid:id>", "{}").strip("/")
+        if path in ("", "schema", "<path:path>"):
+            continue
+        view: Any = getattr(pattern.callback, "view_class")  # noqa: B009
+        for method in ("get", "post", "put", "patch", "delete"):
+            if method in view.http_method_names and hasattr(view, method):
+                assert (path, method.upper()) in known, f"{method} {path} has no row in the table"
+
+
+@pytest.mark.parametrize("path", ["venues", "accounts"])
+def test_a_limited_key_changes_nothing_beyond_its_accounts(client_for: Client, path: str) -> None:
+    client = client_for("admin", accounts=[factories.AccountFactory().code])
+    assert client.post(f"/api/v1/{path}/", {}, format="json").status_code == 403
+    for scope in ("global", "venue:x"):
+        answer = client.post("/api/v1/halts/", {"scope": scope, "reason": "x"}, format="json")
+        assert answer.status_code == 403
+    wide = factories.HaltFactory(scope="global")
+    assert client.delete(f"/api/v1/halts/{wide.pk}/", {"reason": "x"}, format="json").status_code == 403
+
+
+def test_a_signed_in_person_needs_the_csrf_token(db: None) -> None:
+    person = factories.UserFactory(role="risk")
+    client = APIClient(enforce_csrf_checks=True)
+    assert client.login(username=person.username, password=factories.PASSWORD)
+    wanted = {"scope": "global", "reason": "testing"}
+    assert client.post("/api/v1/halts/", wanted, format="json").status_code == 403
+    assert client.get("/api/v1/halts/").json()["results"] == []
+    client.cookies["csrftoken"] = token = "a" * 32
+    answer = client.post("/api/v1/halts/", wanted, format="json", HTTP_X_CSRFTOKEN=token)
+    assert (answer.status_code, answer.json()["created_by"]) == (201, person.username)
