@@ -22,7 +22,8 @@ SNAPSHOT_DAYS = 1
 def prune() -> dict[str, int]:
     """Delete what is past its time, in small batches; return how many rows of each kind went.
 
-    A snapshot stays while a break refers to it, and the newest of each surface stays always.
+    A snapshot stays while a break refers to it; the newest of each surface and the one the books were opened with
+    stay always.
     """
     now = clock.now()
     raw_before = now - timedelta(days=settings.RETENTION_DAYS["raw_frames"])
@@ -48,7 +49,7 @@ def _prune_snapshots(account_code: str, surface: str) -> int:
     rows = Snapshot.objects.filter(account_id=account_code, surface=surface)
     newest = rows.order_by("-taken_at").values_list("id", flat=True).first()
     old = rows.filter(taken_at__lt=clock.now() - timedelta(days=SNAPSHOT_DAYS), breaks=None)
-    return _delete(old.exclude(id=newest or 0))
+    return _delete(old.exclude(id=newest or 0).exclude(reason="opening"))
 
 
 def _delete(rows: QuerySet[Model]) -> int:

@@ -14,6 +14,8 @@ from orders.states import AT_VENUE
 from reconciliation import facts
 from venues.messages import BalanceReport, FillReport, OrderReport
 
+POSSIBLE_MAX = 100
+
 
 def fingerprint(account: str, kind: str, subject: str, asset: str = "") -> str:
     """Name a difference by its content alone, so that seeing it again never makes a second row."""
@@ -84,37 +86,53 @@ def compare_fills(
 
 
 def compare_balances(
-    reading: facts.Reading, ours: Mapping[str, facts.OurBalance], theirs: Sequence[BalanceReport], *,
+    reading: facts.Reading,
+    ours: Mapping[str, facts.OurBalance],
+    theirs: Sequence[BalanceReport],
+    *,
+    earlier: Mapping[str, frozenset[Decimal]] | None = None,
     dust: Mapping[str, Decimal] | None = None,
-) -> facts.Comparison:  # fmt: skip
+) -> facts.Comparison:
     """Compare a venue's totals with ours as they were when it was read, per asset, exactly (or within `dust`).
 
-    Changes close to the read may or may not be in it: theirs must equal our total at one moment in between.
+    Changes close to the read may or may not be in it: theirs must equal our total at one moment in between. An asset
+    that is never quiet differs when the one distance possible now was possible in the `earlier` read as well.
     """
     stated = {row.asset: row for row in theirs}
     differences: list[facts.Difference] = []
     skipped, agreed = set(), set()
+    possible: dict[str, frozenset[Decimal]] = {}
     for asset in sorted(stated.keys() | ours.keys()):
         mine = ours.get(asset, facts.OurBalance(total=facts.ZERO))
         total = stated[asset].total if asset in stated else facts.ZERO
-        moments = totals_during(reading, mine)
-        if any(abs(total - moment) <= (dust or {}).get(asset, facts.ZERO) for moment in moments):
+        distances = frozenset(total - moment for moment in totals_during(reading, mine))
+        if any(abs(distance) <= (dust or {}).get(asset, facts.ZERO) for distance in distances):
             agreed.add(asset)
-        elif len(moments) > 1 or mine.is_busy:
-            skipped.add(asset)
+            continue
+        is_quiet = len(distances) == 1 and not mine.is_busy
+        shared = distances if is_quiet else distances & (earlier or {}).get(asset, frozenset())
+        if len(distances) <= POSSIBLE_MAX:
+            possible[asset] = shared or distances
+        if len(shared) == 1:
+            differences.append(_balance_difference(asset, total, min(shared), stated.get(asset), is_quiet))
         else:
-            differences.append(_balance_difference(asset, moments[0], total, stated.get(asset)))
-    return facts.Comparison(differences=tuple(differences), agreed=frozenset(agreed), skipped=frozenset(skipped))
+            skipped.add(asset)
+    return facts.Comparison(
+        differences=tuple(differences), agreed=frozenset(agreed), skipped=frozenset(skipped), possible=possible
+    )
 
 
 def totals_during(reading: facts.Reading, balance: facts.OurBalance) -> list[Decimal]:
-    """Return our total just before the read and after each change that may have fallen into it."""
+    """Return our total just before the read and after each change that may have fallen into it.
+
+    Neither clock is trusted alone: a change is settled only when both its times are, and unseen only when both are.
+    """
     effects = sorted(balance.effects, key=lambda effect: effect.at)
-    young = [effect for effect in effects if effect.at > reading.settled_before]
+    young = [effect for effect in effects if max(effect.at, effect.known_at) > reading.settled_before]
     total = balance.total - sum((effect.amount for effect in young), facts.ZERO)
     moments = [total]
     for effect in young:
-        if effect.at <= reading.unseen_after:
+        if min(effect.at, effect.known_at) <= reading.unseen_after:
             total += effect.amount
             moments.append(total)
     return moments
@@ -235,14 +253,21 @@ def _fill_missing_at_venue(fill: facts.OurFill) -> facts.Difference:
     )  # fmt: skip
 
 
-def _balance_difference(asset: str, ours: Decimal, theirs: Decimal, row: BalanceReport | None) -> facts.Difference:
-    stated = (
-        {"total": facts.text(row.total), "free": facts.text(row.free), "held": facts.text(row.held)} if row else None
+def _balance_difference(
+    asset: str, total: Decimal, delta: Decimal, row: BalanceReport | None, is_quiet: bool
+) -> facts.Difference:
+    stated = {name: facts.text(getattr(row, name)) for name in ("total", "free", "held")} if row else None
+    why = (
+        "No fill or unproven order touches this asset around the read, and the totals differ."
+        if is_quiet
+        else "The account trades all the time; this is the one distance that two reads in a row both allow."
     )
     return facts.Difference(
-        kind="balance", subject=asset, asset=asset, ours=facts.text(ours), theirs=facts.text(theirs), delta=theirs - ours,
-        evidence={
-            "ours": {"total": facts.text(ours)}, "theirs": stated,
-            "why": "No fill, transfer or unproven order touches this asset around the read, and the totals differ.",
-        },
-    )  # fmt: skip
+        kind="balance",
+        subject=asset,
+        asset=asset,
+        ours=facts.text(total - delta),
+        theirs=facts.text(total),
+        delta=delta,
+        evidence={"ours": {"total": facts.text(total - delta)}, "theirs": stated, "why": why},
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
@@ -65,19 +66,22 @@ def note_unread(row: Coverage, snapshot: Snapshot, why: str = "") -> None:
     """Write down a read that proves nothing. The row is locked; call inside feed.transaction()."""
     status, reason = _UNREAD.get(SnapshotStatus(snapshot.status), (Status.FAILED, "the read could not be compared"))
     detail = f"{reason}: {why or snapshot.error}" if why or snapshot.error else reason
-    _close(row, snapshot, status, detail[:300], {})
+    kept = {"possible": row.summary["possible"]} if "possible" in row.summary else {}
+    _close(row, snapshot, status, detail[:300], kept)
 
 
 def note_read(
     row: Coverage, snapshot: Snapshot, comparison: facts.Comparison, folded: breaks.Folded
 ) -> None:  # fmt: skip
     """Write down what a good read proved. The row is locked; call inside feed.transaction()."""
-    told = {
+    told: dict[str, Any] = {
         "agreed": len(comparison.agreed),
         "different": len(folded.standing),
         "skipped": len(comparison.skipped),
         "explained": folded.explained,
     }
+    if comparison.possible:
+        told["possible"] = {asset: [facts.text(each) for each in some] for asset, some in comparison.possible.items()}
     if folded.standing:
         names = ", ".join(sorted(folded.standing)[:5])
         return _close(row, snapshot, Status.FAILED, f"{len(folded.standing)} unresolved: {names}"[:300], told)
@@ -91,7 +95,7 @@ def note_read(
     return _close(row, snapshot, Status.PROVED, ", ".join(notes), told)
 
 
-def _close(row: Coverage, snapshot: Snapshot, status: Coverage.Status, detail: str, told: dict[str, int]) -> None:
+def _close(row: Coverage, snapshot: Snapshot, status: Coverage.Status, detail: str, told: dict[str, Any]) -> None:
     now = clock.now()
     row.snapshot_number, row.checked_at, row.detail = snapshot.id, now, detail
     row.summary = {"read": snapshot.status, "requested_at": snapshot.requested_at.isoformat(), **told}

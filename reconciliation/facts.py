@@ -72,9 +72,10 @@ class OurFill:
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """A change of our total, and when it took place at the venue."""
+    """A change of our total: when it took place by the venue's clock, and when we knew of it by ours."""
 
     at: datetime
+    known_at: datetime
     amount: Decimal
 
 
@@ -104,11 +105,15 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What a read told: where it agrees, where not, and what was too young to judge."""
+    """What a read told: where it agrees, where not, and what was too young to judge.
+
+    `possible` holds, per asset that does not agree, each distance between the totals that this read allows.
+    """
 
     differences: tuple[Difference, ...] = ()
     agreed: frozenset[str] = frozenset()
     skipped: frozenset[str] = frozenset()
+    possible: Mapping[str, frozenset[Decimal]] = field(default_factory=dict)
 
 
 def fill_subject(symbol: str, venue_trade_id: str, side: str) -> str:

@@ -98,7 +98,7 @@ def _look(row_id: int) -> None:
 def _compare(row: Coverage, snapshot: Snapshot) -> None:
     existing = breaks.unresolved(row.account_id, row.surface)
     try:
-        comparison = sides.comparison(snapshot, existing)
+        comparison = sides.comparison(snapshot, existing, row.summary.get("possible"))
     except (KeyError, ValueError, TypeError, ArithmeticError) as problem:
         logger.warning("snapshot %s cannot be read back: %s", snapshot.id, type(problem).__name__)
         coverage.note_unread(row, snapshot, f"a stored row cannot be read back ({type(problem).__name__})")

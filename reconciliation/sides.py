@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -18,10 +18,15 @@ from venues import capabilities
 from venues.messages import FillReport, OrderReport
 from venues.models import Snapshot, Surface
 
+CLOCKS_APART_MAX = timedelta(minutes=10)
 
-def comparison(snapshot: Snapshot, existing: Iterable[Break]) -> facts.Comparison:
-    """Compare a good snapshot with our books. `existing` are the unresolved breaks of its surface.
 
+def comparison(
+    snapshot: Snapshot, existing: Iterable[Break], earlier: Mapping[str, Iterable[str]] | None = None
+) -> facts.Comparison:
+    """Compare a good snapshot with our books.
+
+    `existing` are the unresolved breaks of its surface, `earlier` the distances the read before allowed per asset.
     Raises KeyError or ValueError when a stored row cannot be read back.
     """
     match snapshot.surface:
@@ -30,7 +35,7 @@ def comparison(snapshot: Snapshot, existing: Iterable[Break]) -> facts.Compariso
         case Surface.FILLS:
             return _fills(snapshot, existing)
         case Surface.BALANCES:
-            return _balances(snapshot)
+            return _balances(snapshot, earlier or {})
     raise ValueError(f"nothing compares {snapshot.surface}")
 
 
@@ -110,8 +115,19 @@ def _fills(snapshot: Snapshot, existing: Iterable[Break]) -> facts.Comparison:
         )
         for fill in found.values()
     ]
+    booked = {(fill.symbol, fill.venue_trade_id) for fill in ours}
+    if any((row.symbol, row.venue_trade_id) not in booked for row in theirs):
+        before = _trades_before_opening(snapshot.account_id)
+        theirs = [row for row in theirs if (row.symbol, row.venue_trade_id) not in before]
     since = snapshot.account.opened_at or snapshot.taken_at
     return compare.compare_fills(reading(snapshot), ours, theirs, since=since)
+
+
+def _trades_before_opening(account_code: str) -> set[tuple[str, str]]:
+    # The owner wrote down the trades that its opening balances already contain; no clock decides that.
+    opening = Snapshot.objects.filter(account_id=account_code, surface=Surface.FILLS, reason="opening")
+    first = opening.order_by("taken_at").first()
+    return {(row["symbol"], row["venue_trade_id"]) for row in first.rows} if first else set()
 
 
 def _still_missing(theirs: list[FillReport], existing: Iterable[Break]) -> list[FillReport]:
@@ -121,7 +137,7 @@ def _still_missing(theirs: list[FillReport], existing: Iterable[Break]) -> list[
     return [row for row in known if (row.symbol, row.venue_trade_id, row.side) not in stated]
 
 
-def _balances(snapshot: Snapshot) -> facts.Comparison:
+def _balances(snapshot: Snapshot, earlier: Mapping[str, Iterable[str]]) -> facts.Comparison:
     read = reading(snapshot)
     theirs = [facts.balance_report(row) for row in snapshot.rows]
     busy = _busy_assets(snapshot, read.unseen_after)
@@ -132,24 +148,29 @@ def _balances(snapshot: Snapshot) -> facts.Comparison:
         )
         for asset in totals.keys() | effects.keys() | busy
     }
-    return compare.compare_balances(read, ours, theirs)
+    before = {asset: frozenset(map(Decimal, distances)) for asset, distances in earlier.items()}
+    return compare.compare_balances(read, ours, theirs, earlier=before)
 
 
 def _totals(account_code: str, since: datetime) -> tuple[dict[str, Decimal], dict[str, list[facts.Effect]]]:
     # One statement, so that a fill booked meanwhile is in both parts or in neither.
     balances = Balance.objects.filter(account_id=account_code)
     postings = Posting.objects.filter(
-        book=Posting.Book.VENUE, fill__account_id=account_code, fill__executed_at__gt=since
+        Q(fill__executed_at__gt=since) | Q(fill__recorded_at__gt=since),
+        book=Posting.Book.VENUE,
+        fill__account_id=account_code,
+        fill__executed_at__gt=since - CLOCKS_APART_MAX,
     )
-    rows = balances.annotate(at=Value(None, output_field=DateTimeField())).values_list("asset", "total", "at", "id")
-    young = postings.values_list("asset", "amount", "fill__executed_at", "id")
+    never = Value(None, output_field=DateTimeField())
+    rows = balances.annotate(at=never, known_at=never).values_list("asset", "total", "at", "known_at", "id")
+    young = postings.values_list("asset", "amount", "fill__executed_at", "fill__recorded_at", "id")
     totals: dict[str, Decimal] = {}
     effects: dict[str, list[facts.Effect]] = defaultdict(list)
-    for asset, amount, at, _ in rows.union(young, all=True):
+    for asset, amount, at, known_at, _ in rows.union(young, all=True):
         if at is None:
             totals[asset] = amount
         else:
-            effects[asset].append(facts.Effect(at=at, amount=amount))
+            effects[asset].append(facts.Effect(at=at, known_at=known_at, amount=amount))
     return totals, effects
 
 

@@ -56,7 +56,7 @@ def test_consistent_fills_never_differ(history: list[tuple[datetime, Decimal, ti
 
 @given(st.lists(st.tuples(moments, amounts), min_size=1, max_size=30), st.integers(0, 300), st.integers(0, 29))
 def test_consistent_balances_never_differ(history: list[tuple[datetime, Decimal]], instant_ms: int, lost: int) -> None:
-    effects = tuple(facts.Effect(at=at, amount=amount) for at, amount in history)
+    effects = tuple(facts.Effect(at=at, known_at=at, amount=amount) for at, amount in history)
     ours = facts.OurBalance(total=sum((effect.amount for effect in effects), Decimal(7)), effects=effects)
     seen_until = REQUESTED + timedelta(milliseconds=instant_ms)
     total = Decimal(7) + sum((effect.amount for effect in effects if effect.at <= seen_until), Decimal(0))
@@ -179,6 +179,29 @@ def test_balances_differ_exactly_and_by_asset() -> None:
     assert [d.subject for d in within.differences] == ["ETH"]
     busy = {"BTC": facts.OurBalance(total=Decimal(2), is_busy=True)}
     assert compare.compare_balances(reading(), busy, [balance(Decimal(1))]).skipped == {"BTC"}
+
+
+@given(st.lists(st.tuples(moments, amounts, delays), max_size=15), st.integers(-4000, 4000), st.integers(0, 300))
+def test_a_clock_that_is_wrong_accuses_nobody(
+    history: list[tuple[datetime, Decimal, timedelta]], skew_ms: int, instant_ms: int
+) -> None:
+    skew = timedelta(milliseconds=skew_ms)
+    effects = tuple(facts.Effect(at=at + skew, known_at=at + delay, amount=amount) for at, amount, delay in history)
+    seen_until = REQUESTED + timedelta(milliseconds=instant_ms)
+    theirs = sum((amount for at, amount, _ in history if at <= seen_until), facts.ZERO)
+    ours = facts.OurBalance(total=sum((effect.amount for effect in effects), facts.ZERO), effects=effects)
+    assert compare.compare_balances(reading(), {"BTC": ours}, [balance(theirs)]).differences == ()
+
+
+def test_a_drift_of_an_asset_that_is_never_quiet_shows_in_the_second_read() -> None:
+    drift, earlier = Decimal("-12.5"), None
+    for number, amounts_traded in enumerate((["1", "2"], ["3", "0.7"])):
+        effects = tuple(facts.Effect(at=REQUESTED, known_at=REQUESTED, amount=Decimal(a)) for a in amounts_traded)
+        ours = facts.OurBalance(total=Decimal(1000) + sum(effect.amount for effect in effects), effects=effects)
+        theirs = balance(Decimal(1000) + drift + effects[0].amount)
+        told = compare.compare_balances(reading(), {"BTC": ours}, [theirs], earlier=earlier)
+        assert [d.delta for d in told.differences] == ([drift] if number else [])
+        earlier = told.possible
 
 
 def test_names_of_differences_are_pure_functions_of_content() -> None:

@@ -220,3 +220,23 @@ def test_proofs_grow_old_and_only_accounts_in_service_are_watched(owner: Account
     coverage.refresh()
     assert status_of("open_orders") == "stale"
     assert FeedEntry.objects.filter(topic="coverage").order_by("-seq")[0].kind == "coverage.stale"
+
+
+def test_trades_the_books_were_opened_with_are_not_missing(owner: Account) -> None:
+    at = builders.ago(60)  # by the venue's clock after the opening; the owner's list decides
+    builders.snapshot(owner, "fills", [builders.fill_row("T1", at)], seconds_ago=3000, reason="opening")
+    builders.snapshot(owner, "fills", [builders.fill_row("T1", at), builders.fill_row("T2", at)], seconds_ago=20)
+    runs.advance()
+    assert list(Break.objects.values_list("subject", flat=True)) == ["BTC/USDT T2 buy"]
+
+
+def test_a_drift_is_found_on_an_account_that_never_rests(owner: Account) -> None:
+    builders.opening(owner, BTC="10")
+    order = builders.order(owner, quantity=Decimal(100))
+    for number, seconds_ago in enumerate((40, 30, 20)):
+        builders.fill(order, f"T{number}", builders.ago(seconds_ago), quantity=Decimal(number + 1))
+        total = Decimal(10) + sum(range(number + 2)) - Decimal("2.5")
+        builders.snapshot(owner, "balances", builders.balance_rows(BTC=str(total)), seconds_ago=seconds_ago)
+        runs.advance()
+        found = Break.objects.filter(asset="BTC").values_list("status", "delta")
+        assert list(found) == [[], [("suspected", Decimal("-2.5"))], [("open", Decimal("-2.5"))]][number]
