@@ -98,7 +98,8 @@ def _install(requirements: list[Path]) -> None:
 def _where_pip_looks(pip: list[str]) -> dict[str, str]:
     """uv does not read pip's configuration, so the indexes that pip was told to use are passed on."""
     # Every package is pinned by hash, so it does not matter which index it comes from.
-    environment = {**os.environ, "UV_INDEX_STRATEGY": "unsafe-best-match"}
+    trust = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}  # as pip does; the second is the older name
+    environment = {**trust, **os.environ, "UV_INDEX_STRATEGY": "unsafe-best-match"}
     for name, option in (("UV_DEFAULT_INDEX", "global.index-url"), ("UV_INDEX", "global.extra-index-url")):
         found = subprocess.run([*pip, "config", "get", option], capture_output=True, text=True, check=False)
         if found.returncode == 0 and found.stdout.strip():
