@@ -65,6 +65,8 @@ def _locally(intent_id: uuid.UUID) -> str:
 
 def _begin(service: Service, intent_id: uuid.UUID, stamp_ms: int, window_ms: int) -> _Begun | None:
     intent = Intent.objects.select_for_update().get(pk=intent_id)
+    if intent.order_id is None:
+        return None
     order = events.lock(intent.order_id)
     is_ready = Status(order.status) in states.AT_VENUE and order.mutation == Mutation.NONE and not intent.done_at
     if not is_ready or not leases.is_held(service.account, service.lease.epoch):

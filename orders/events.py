@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -20,7 +21,7 @@ Applied = Literal["applied", "stale", "needs_fills", "illegal"]
 _REPORTED = {"open": Status.OPEN, "cancelled": Status.CANCELLED, "expired": Status.EXPIRED, "rejected": Status.REJECTED}
 
 
-def lock(order_id: object) -> Order:
+def lock(order_id: uuid.UUID) -> Order:
     """Return the order, locked until the transaction ends."""
     return Order.objects.select_for_update().get(pk=order_id)
 
@@ -69,6 +70,8 @@ def record(
         _append(order, "illegal_transition", before, details, source, received_at, occurred_at)
         note_anomaly(order.account_id, Anomaly.Kind.ILLEGAL_TRANSITION, str(order.id), order=order, data=details)
         return False
+    if to is not None and to != before and order.reason_code:
+        code = code or ""  # a reason explains one status; leaving it must not leave "never accepted" on a live order
     if to is not None:
         order.status = to
     if to in states.TERMINAL:
@@ -136,7 +139,7 @@ def apply_fill(order: Order, report: FillReport, *, source: str, received_at: da
     fill = Fill(
         order=order, account_id=order.account_id, symbol=report.symbol, side=report.side, price=report.price,
         quantity=report.quantity,
-        quote_quantity=report.quote_quantity if report.quote_quantity is not None else report.price * report.quantity,
+        quote_quantity=decimals.quantise(report.price * report.quantity if report.quote_quantity is None else report.quote_quantity),
         fee=report.fee, fee_asset=report.fee_asset or quote, liquidity=report.liquidity,
         venue_trade_id=report.venue_trade_id, venue_order_id=report.venue_order_id, source=source,
         executed_at=report.occurred_at or received_at,
@@ -198,7 +201,8 @@ def _status_after_fill(order: Order, before: Status, is_late: bool) -> Status | 
 def _is_late(order: Order, fill: Fill) -> bool:
     if order.status == Status.DENIED:
         return True
-    ended = OrderEvent.objects.filter(order=order, status_after=order.status).order_by("sequence").first()
+    ends = OrderEvent.objects.filter(order=order, status_after=order.status).exclude(status_before=order.status)
+    ended = ends.order_by("-sequence").first()  # the end in force: an order may have ended before and been revived
     return ended is None or fill.executed_at > (ended.occurred_at or ended.received_at)
 
 

@@ -9,7 +9,10 @@ import logging
 import signal
 import uuid
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import connection
@@ -25,6 +28,7 @@ from venues.gateway import SharedMarkets
 
 logger = logging.getLogger(__name__)
 QUEUED_MAX = 500
+Result = TypeVar("Result")
 Work = tuple[dict[str, list[uuid.UUID]], dict[str, list[tuple[uuid.UUID, str]]]]
 
 
@@ -48,7 +52,11 @@ class Executor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         self._writer.start()
-        listener = notify.Listener([feed.WORK_CHANNEL], lambda channel, account: loop.call_soon_threadsafe(self._on_wake, account))
+
+        def wake(channel: str, account: str) -> None:
+            loop.call_soon_threadsafe(self._on_wake, account)
+
+        listener = notify.Listener([feed.WORK_CHANNEL], wake)
         listener.start()
         try:
             async with asyncio.TaskGroup() as group:
@@ -71,7 +79,7 @@ class Executor:
         while True:
             try:
                 held = {code: owner.lease for code, (owner, _) in self._owners.items()}
-                kept, fresh = await self._in_lease_thread(self._renew_and_acquire, held)
+                kept, fresh = await self._in_lease_thread(partial(self._renew_and_acquire, held))
             except Exception as error:
                 logger.warning("leases could not be renewed (%s); requests stop when they run out", type(error).__name__)
                 await asyncio.sleep(1)
@@ -101,7 +109,7 @@ class Executor:
             self._wake.clear()
             codes = list(self._owners)
             try:
-                queued, wishes = await self._writer.run(lambda codes=codes: _waiting(codes))
+                queued, wishes = await self._writer.run(partial(_waiting, codes))
                 for code in codes:
                     owner = self._owners[code][0] if code in self._owners else None
                     if owner is not None and (queued.get(code) or wishes.get(code)):
@@ -129,11 +137,11 @@ class Executor:
         floors = {code: owner.nonce_floor() for code, (owner, _) in self._owners.items()}
         self._writer.stop()
         with contextlib.suppress(Exception):
-            await self._in_lease_thread(leases.release, self._holder, floors)
+            await self._in_lease_thread(partial(leases.release, self._holder, floors))
         self._lease_thread.shutdown(wait=False)
 
-    async def _in_lease_thread(self, function, *arguments):  # type: ignore[no-untyped-def]
-        return await asyncio.get_running_loop().run_in_executor(self._lease_thread, function, *arguments)
+    async def _in_lease_thread(self, function: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._lease_thread, function)
 
 
 class _Stop(Exception):

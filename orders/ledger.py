@@ -53,9 +53,9 @@ def fold(holding: Holding, side: str, quantity: Decimal, price: Decimal) -> Hold
     after = holding.quantity + signed
     if holding.quantity == 0 or (holding.quantity > 0) == (signed > 0):
         value = holding.quantity * (holding.entry_price or ZERO) + signed * price
-        return Holding(after, _quantise(value / after), holding.realised_pnl)
+        return Holding(after, decimals.quantise(value / after), holding.realised_pnl)
     closed = min(abs(signed), abs(holding.quantity)).copy_sign(holding.quantity)
-    pnl = _quantise(holding.realised_pnl + closed * (price - (holding.entry_price or ZERO)))
+    pnl = decimals.quantise(holding.realised_pnl + closed * (price - (holding.entry_price or ZERO)))
     if after == 0:
         return Holding(ZERO, None, pnl)
     flipped = (after > 0) != (holding.quantity > 0)
@@ -164,7 +164,3 @@ def _add_to_totals(account_code: str, changes: dict[str, Decimal]) -> None:
                 "SET total = orders_balance.total + EXCLUDED.total, updated_at = now()",
                 [account_code, asset, amount],
             )
-
-
-def _quantise(number: Decimal) -> Decimal:
-    return decimals.CONTEXT.quantize(number, Decimal(1).scaleb(-decimals.SCALE))

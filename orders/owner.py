@@ -8,6 +8,7 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
+from functools import partial
 
 from orders import cancellation, person, recovery, resolver, submission, sweeps, telemetry
 from orders.leases import Lease
@@ -49,11 +50,11 @@ class Owner:
             return
         if service.is_open:
             for order_id in queued:
-                self._take(order_id, lambda order_id=order_id: submission.submit(service, order_id))  # type: ignore[misc]
+                self._take(order_id, partial(submission.submit, service, order_id))
         for intent_id, action in wishes:
             carry = cancellation.cancel if action == "cancel" else person.carry_out
             if service.is_open or action == "cancel":
-                self._take(intent_id, lambda carry=carry, intent_id=intent_id: carry(service, intent_id))  # type: ignore[misc]
+                self._take(intent_id, partial(carry, service, intent_id))
 
     def look_at_account(self) -> None:
         """Let the owner notice a new activation request, key or status."""

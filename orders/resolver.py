@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from orders import cancellation, doubts, events, ledger, proof, states, sweeps
@@ -28,13 +30,13 @@ async def resolve(service: Service) -> int:
         await _prove_absences(service)
     for attempt in await service.writer.run(lambda: doubts.unresolved(service.account)):
         if (clock.now() - attempt.sent_at).total_seconds() >= service.timing.dead_letter_seconds:
-            await service.writer.run_until_committed(lambda attempt=attempt: _park(service, attempt))
+            await service.writer.run_until_committed(partial(_park, service, attempt))
     return len(attempts)
 
 
 async def look_again(service: Service, letter: DeadLetter) -> str:
     """Look the order of a dead letter up at once. Returns in words what came of it."""
-    attempt = await service.writer.run(lambda: Attempt.objects.select_related("order").get(pk=letter.attempt_id))
+    attempt = await service.writer.run(lambda: Attempt.objects.select_related("order").get(dead_letters=letter))
     lookup = await _look(service, attempt)
     return {"found": "found at the venue", "absent": "the venue says it is not there"}.get(
         lookup.result, "the venue did not answer well enough to tell"
@@ -204,8 +206,12 @@ async def _check_stuck_cancels(service: Service) -> None:
         is_old = (clock.now() - attempt.sent_at).total_seconds() > lag
         if report is not None and report.status == "open" and is_old:
             await service.writer.run_until_committed(
-                lambda order=order: cancellation.cancel_did_not_apply(events.lock(order.pk), clock.now())
+                partial(_cancel_did_not_apply, order.pk)
             )
+
+
+def _cancel_did_not_apply(order_id: uuid.UUID) -> None:
+    cancellation.cancel_did_not_apply(events.lock(order_id), clock.now())
 
 
 def _park(service: Service, attempt: Attempt) -> None:

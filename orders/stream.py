@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from functools import partial
 
 from orders import sweeps
 from orders.service import Service
@@ -69,10 +70,10 @@ class Stream:
             frames = [(body, at) for body, _, at in batch if body]
             reports = [report for _, listed, _ in batch for report in listed]
             if frames:
-                await self._service.writer.run_until_committed(lambda frames=frames: self._keep(frames))
+                await self._service.writer.run_until_committed(partial(self._keep, frames))
             for report in reports:
                 unmatched = await self._service.writer.run_until_committed(
-                    lambda report=report: sweeps.apply_reports(self._service, [report], source="stream")
+                    partial(sweeps.apply_reports, self._service, [report], source="stream")
                 )
                 await sweeps.adopt_unmatched(self._service, unmatched)
 

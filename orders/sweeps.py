@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from django.db.models import Max
 
@@ -119,7 +120,7 @@ def apply_reports(service: Service, reports: Iterable[Report], *, source: str) -
 async def adopt_unmatched(service: Service, unmatched: Sequence[OrderReport | FillReport]) -> None:
     """Take in orders and trades placed elsewhere; what may still turn out to be ours waits for its lookup."""
     for report in unmatched:
-        if await service.writer.run(lambda report=report: matching.may_be_ours(service.account, report)):
+        if await service.writer.run(partial(matching.may_be_ours, service.account, report)):
             service.lookup_wanted.set()
             continue
         order_report = report if isinstance(report, OrderReport) else await _order_of(service, report)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from decimal import Decimal
+from functools import partial
 
 from orders.models import Order
 from orders.service import Service
@@ -14,25 +16,27 @@ from venues.models import ChannelHealth, Instrument
 INTERVAL_SECONDS = 2.0
 PRICE_SECONDS = 5.0
 SYMBOLS_MAX = 20
+Seen = Mapping[str, tuple[object, ...]]
 
 
 async def run(service: Service) -> None:
     """Run until cancelled."""
-    last: dict[str, tuple[object, ...]] = {}
+    last: Seen = {}
     priced_at = 0.0
     while True:
-        last = await service.writer.run(lambda last=last: _keep_health(service, last))
+        last = await service.writer.run(partial(_keep_health, service, last))
         if clock.monotonic_seconds() - priced_at >= PRICE_SECONDS:
             priced_at = clock.monotonic_seconds()
             symbols = await service.writer.run(lambda: _symbols(service))
             prices = await service.gateway.last_prices(symbols)
             if prices:
-                await service.writer.run(lambda prices=prices: _keep_prices(service, prices))
+                await service.writer.run(partial(_keep_prices, service, prices))
         await asyncio.sleep(INTERVAL_SECONDS)
 
 
-def _keep_health(service: Service, last: dict[str, tuple[object, ...]]) -> dict[str, tuple[object, ...]]:
-    rows, seen = [], {}
+def _keep_health(service: Service, last: Seen) -> Seen:
+    rows: list[ChannelHealth] = []
+    seen: dict[str, tuple[object, ...]] = {}
     for capability, stats in service.gateway.health().items():
         row = ChannelHealth(
             account_id=service.account, capability=capability, breaker=stats.breaker,

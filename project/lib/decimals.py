@@ -40,6 +40,11 @@ def parse_venue(value: object) -> Decimal | None:
     number = Decimal(text)
     if abs(number) >= LIMIT:
         raise ValueError("number out of range")
+    return quantise(number)
+
+
+def quantise(number: Decimal) -> Decimal:
+    """Round to the 18 decimals that are stored, half even; a number that has no more is returned as it is."""
     return CONTEXT.quantize(number, Decimal(1).scaleb(-SCALE)) if number.as_tuple().exponent < -SCALE else number  # type: ignore[operator]
 
 

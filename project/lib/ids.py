@@ -22,7 +22,7 @@ def venue_client_id(attempt_id: uuid.UUID) -> str:
     This form fits the free-text rules of every venue read so far (Kraken 18, OKX alphanumeric, Gate 28).
     """
     number = int.from_bytes(hashlib.sha256(attempt_id.bytes).digest()[:11], "big")
-    characters = []
+    characters: list[str] = []
     while len(characters) < VENUE_CLIENT_ID_LENGTH - 1:
         number, rest = divmod(number, 36)
         characters.append(_ALPHABET[rest])
