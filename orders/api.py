@@ -126,6 +126,7 @@ class Events(Listing):
     queryset = OrderEvent.objects.all()
     serializer_class = OrderEventOutput
     ordering = ("sequence",)
+    filters: Mapping[str, Filter] = {"account": ACCOUNT}
 
     def get_queryset(self) -> Any:
         """Narrow to the order of the path."""

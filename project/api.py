@@ -6,7 +6,6 @@ import json
 import logging
 import uuid
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from typing import IO, Any
 
@@ -26,11 +25,19 @@ MEDIA_TYPE = "application/problem+json"
 ORDER_RESOURCE = "orders"
 
 
-class Number(Decimal):
-    """A JSON number with a point or exponent, kept digit by digit so that a refusal can show it."""
+class Number(float):
+    """A JSON number with a point or exponent; it remembers its digits, so that a refusal can show them."""
+
+    def __new__(cls, text: str) -> Number:
+        """Keep the text beside the value."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    text: str
 
     def __repr__(self) -> str:
-        return str(self)
+        return self.text
 
 
 class StrictJSONParser(parsers.BaseParser):
@@ -49,7 +56,7 @@ class StrictJSONParser(parsers.BaseParser):
             body = json.loads(
                 raw.decode("utf-8"),
                 object_pairs_hook=_object,
-                parse_float=_number,
+                parse_float=Number,
                 parse_constant=_refuse_constant,
             )
             if b"\\u" in raw:
@@ -64,7 +71,7 @@ class StrictJSONParser(parsers.BaseParser):
             raise Problem(
                 400, "TOO_DEEP", "The body is nested too deeply; every body here is one flat object."
             ) from None
-        except (ValueError, InvalidOperation):
+        except ValueError:
             raise Problem(400, "NOT_A_NUMBER", "The body has a number that is too large to be one.") from None
         return body
 
@@ -82,10 +89,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         error = problems.field_error(twice[:80], "DUPLICATE", "is given twice; which one counts would be a guess")
         raise problems.refused_fields([error])
     return body
-
-
-def _number(text: str) -> Number:
-    return Number(text)
 
 
 def _refuse_constant(name: str) -> None:
@@ -176,12 +179,15 @@ def _framework_problem(error: exceptions.APIException) -> Problem:
         400: "MALFORMED", 401: "NOT_AUTHENTICATED", 403: "FORBIDDEN", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED",
         406: "NOT_ACCEPTABLE", 415: "NOT_JSON_TYPE", 429: "TOO_MANY_REQUESTS",
     }  # fmt: skip
+    detail = str(error.detail)
+    if isinstance(error, exceptions.NotAuthenticated):
+        detail = "No token was given. Send the header `Authorization: Token <key>`; a key is made under Settings."
     headers = {}
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
     if wait := getattr(error, "wait", None):
         headers["Retry-After"] = str(int(wait) + 1)
-    return Problem(error.status_code, codes.get(error.status_code, "REFUSED"), str(error.detail), headers=headers)
+    return Problem(error.status_code, codes.get(error.status_code, "REFUSED"), detail, headers=headers)
 
 
 def _flatten(details: Any, field: str) -> Iterator[dict[str, Any]]:

@@ -15,11 +15,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from orders.models import DeadLetter
+from orders.states import Status as OrderStatus
 from project.lib import feed, problems
 from project.lib.fields import Moment, Output
 from project.lib.models import FeedEntry
 from project.lib.rest import Filter, View
-from venues.models import Account
+from reconciliation.models import Break, Coverage, Run
+from venues.models import Account, AccountStatus
 
 RESOURCES = (
     "venues", "accounts", "orders", "fills", "positions", "balances", "ledger", "breaks", "dead-letters", "coverage",
@@ -167,3 +170,14 @@ class Schema(SpectacularJSONAPIView):
     """This API as OpenAPI 3.1."""
 
     permission_classes = [IsAuthenticated]
+    custom_settings = {
+        "ENUM_NAME_OVERRIDES": {
+            "OrderStatus": [status.value for status in OrderStatus],
+            "AccountStatus": AccountStatus.values,
+            "DeadLetterStatus": DeadLetter.Status.values,
+            "BreakStatus": Break.Status.values,
+            "BreakKind": Break.Kind.values,
+            "RunStatus": Run.Status.values,
+            "CoverageStatus": Coverage.Status.values,
+        }
+    }

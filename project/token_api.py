@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Q
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -62,6 +63,17 @@ class TokenRows(Rows):
 
 class Tokens(Listing, TokenRows):
     """Make a token; list one's own, newest first."""
+
+    parameters = ("account",)
+
+    def get_queryset(self) -> Any:
+        """Narrow to the tokens that reach one account."""
+        rows = super().get_queryset()
+        code = self.request.query_params.get("account")
+        if code is None:
+            return rows
+        self.account_scope(code, Account.objects.all())
+        return rows.filter(Q(accounts=[]) | Q(accounts__contains=[code]))
 
     @extend_schema(request=TokenInput, responses={201: NewTokenOutput})
     def post(self, request: Request) -> Response:

@@ -138,6 +138,7 @@ class Keys(Listing):
     queryset = Credential.objects.all()
     serializer_class = KeyOutput
     ordering = ("-version",)
+    filters: Mapping[str, Filter] = {"account": Filter(path="account_id", kind="account")}
 
     def get_queryset(self) -> Any:
         """Narrow to the account of the path."""

@@ -104,3 +104,11 @@ def test_another_persons_token_is_not_there(api: APIClient) -> None:
 def test_a_person_without_a_role_sees_nothing() -> None:
     _, key = make_token(user=UserFactory())
     assert get(key).status_code == 403
+
+
+def test_tokens_are_listed_by_the_account_they_reach(api: APIClient) -> None:
+    own, other = AccountFactory(), AccountFactory()
+    for label, accounts in (("own", [own.code]), ("other", [other.code])):
+        api.post("/api/v1/tokens/", {"label": label, "accounts": accounts}, format="json")
+    shown = api.get(f"/api/v1/tokens/?account={own.code}").json()["results"]
+    assert [token["label"] for token in shown] == ["own", "admin-key"]
