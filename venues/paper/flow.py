@@ -26,17 +26,22 @@ class MarketFlow:
         self.state = state
         self.seed = seed
         self.displacement = 0.0
-        self.centre = state.market.price_start
+        self.anchor = self.centre = state.market.price_start
         step = state.market.price_step
         self.grid = max(step, (state.market.price_start * GRID // step) * step)
+        self.is_recorded = False
         self.quotes: dict[tuple[str, Decimal], Resting] = {}
 
     def move(self, number: int) -> random.Random:
         """Take the price path's next step."""
         chance = random.Random(f"{self.seed}:{self.state.market.symbol}:{number}")
         self.displacement += chance.gauss(0, STEP_VOLATILITY) - REVERSION * self.displacement
-        self.centre = self.state.market.price_start * Decimal(f"{math.exp(self.displacement):.10f}")
+        self.settle()
         return chance
+
+    def settle(self) -> None:
+        """Place the centre where anchor and displacement say."""
+        self.centre = self.anchor * Decimal(f"{math.exp(self.displacement):.10f}")
 
     def quote(self, engine: Engine, chance: random.Random) -> None:
         """Withdraw quotes that left the range, place those that are missing; the others keep their priority."""
@@ -79,10 +84,12 @@ class Flow:
         self.markets = {symbol: MarketFlow(state, str(seed)) for symbol, state in engine.markets.items()}
         self._resume()
 
-    def step(self) -> None:
-        """Move every market by one step."""
+    def step(self, except_symbol: str = "") -> None:
+        """Move every market by one step, but not one that repeats recorded trades."""
         self.number += 1
-        for market in self.markets.values():
+        for symbol, market in self.markets.items():
+            if symbol == except_symbol:
+                continue
             chance = market.move(self.number)
             market.quote(self.engine, chance)
             if chance.random() < TAKER_PROBABILITY:
@@ -96,7 +103,10 @@ class Flow:
     def print_trade(self, symbol: str, side: str, price: Decimal, quantity: Decimal) -> None:
         """Repeat a recorded trade: quotes follow its price, then a participant trades its quantity there."""
         market = self.markets[symbol]
+        if not market.is_recorded:
+            market.is_recorded, market.anchor = True, price
         market.centre = price
+        market.displacement = math.log(price / market.anchor)
         market.quote(self.engine, random.Random(f"{market.seed}:{price}"))
         best = market.state.book.best_price(OPPOSITE[side])
         if best is not None:
@@ -107,9 +117,12 @@ class Flow:
 
     def save(self) -> None:
         """Remember where the price paths are, so that a restarted venue goes on from there."""
-        places = {symbol: market.displacement for symbol, market in self.markets.items()}
+        places = {
+            symbol: {"anchor": f"{market.anchor:f}", "displacement": market.displacement}
+            for symbol, market in self.markets.items()
+        }
         temporary = self.path.with_suffix(".new")
-        temporary.write_text(json.dumps({"step": self.number, "displacement": places}))
+        temporary.write_text(json.dumps({"step": self.number, "markets": places}))
         temporary.replace(self.path)
 
     def prices(self) -> dict[str, dict[str, str]]:
@@ -121,10 +134,10 @@ class Flow:
             return
         saved = json.loads(self.path.read_text())
         self.number = int(saved["step"])
-        for symbol, displacement in saved["displacement"].items():
+        for symbol, place in saved.get("markets", {}).items():
             market = self.markets[symbol]
-            market.displacement = float(displacement)
-            market.centre = market.state.market.price_start * Decimal(f"{math.exp(displacement):.10f}")
+            market.anchor, market.displacement = Decimal(place["anchor"]), float(place["displacement"])
+            market.settle()
 
 
 def _prices(market: MarketFlow) -> dict[str, str]:

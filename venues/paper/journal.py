@@ -28,12 +28,15 @@ class Journal:
         self._callbacks_in_flight: list[Callable[[], None]] = []
         self._flush: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1)
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._offsets)
 
     def append(self, record: Record) -> int:
-        """Add a record and return its number; it becomes durable soon after."""
+        """Add a record and return its number; it becomes durable soon after. Raises RuntimeError once closed."""
+        if self._closed:
+            raise RuntimeError("the journal is closed")
         number = len(self._offsets) + 1
         line = encode({"n": number, **record}).encode() + b"\n"
         self._offsets.append(self._end)
@@ -78,6 +81,7 @@ class Journal:
 
     async def close(self) -> None:
         """Flush and close the file."""
+        self._closed = True
         await self.durable()
         self._thread.shutdown(wait=True)
         os.close(self._file)

@@ -36,9 +36,9 @@ class Replay:
         self._started_at: int | None = None
 
     @property
-    def first_price(self) -> Decimal | None:
-        """Return the price of the trade that comes next, None at the end of the file."""
-        return self._next.price if self._next else None
+    def is_over(self) -> bool:
+        """Tell whether every trade was handed out."""
+        return self._next is None
 
     def due(self, now: int) -> Iterator[RecordedTrade]:
         """Yield the trades whose time has come; `now` in microseconds."""

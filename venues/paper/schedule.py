@@ -5,10 +5,11 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from venues.paper.world import MICROSECONDS, World
+from venues.paper.world import World
 
 FIRST_AFTER_SECONDS = 30.0
 JITTER = 0.25
+SPENT_KEPT = 100
 BLACKOUT_SECONDS = 150
 LOOKUPS = ("fetch_order", "open_orders", "closed_orders", "my_trades")
 
@@ -28,12 +29,12 @@ TIMETABLE = (
     Entry(60, BOTH, ({"fault": "drop_before", "match": {"operation": "create_order"}, "count": 1},)),
     Entry(70, BOTH, ({"fault": "duplicate_fill", "seconds": 8, "params": {"times": 2}},)),
     Entry(90, BOTH, ({"fault": "close_stream"},)),
-    Entry(120, BOTH, ({"fault": "delayed_fill", "seconds": 10, "count": 1, "params": {"seconds": 10}},)),
+    Entry(120, BOTH, ({"fault": "delayed_fill", "seconds": 120, "count": 1, "params": {"seconds": 10}},)),
     Entry(
         300,
         ("kraken",),
         (
-            {"fault": "drop_after", "match": {"operation": "create_order"}, "count": 1},
+            {"fault": "drop_after", "match": {"operation": "create_order"}, "count": 1, "seconds": 60},
             {
                 "fault": "status",
                 "match": {"operation": list(LOOKUPS)},
@@ -65,7 +66,7 @@ async def run_demo_schedule(world: World) -> None:
 
 
 def _forget_spent(world: World) -> None:
-    now = world.now() - 600 * MICROSECONDS
-    for rule_id, rule in list(world.faults.rules.items()):
-        if not rule.is_live(now) and rule.fired:
-            world.faults.remove(rule_id)
+    now = world.now()
+    spent = [rule_id for rule_id, rule in world.faults.rules.items() if not rule.is_live(now)]
+    for rule_id in spent[:-SPENT_KEPT]:
+        world.faults.remove(rule_id)

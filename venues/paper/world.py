@@ -158,11 +158,11 @@ class World:
 
     def step(self) -> None:
         """Move the anonymous participants once, or repeat the recorded trades that are due."""
-        if self.replay is None:
-            self.flow.step()
-        else:
-            for trade in self.replay.due(self.now()):
-                self.flow.print_trade(self.replay.symbol, trade.side, trade.price, trade.quantity)
+        replay = self.replay if self.replay is not None and not self.replay.is_over else None
+        self.flow.step(replay.symbol if replay else "")
+        if replay is not None:
+            for trade in replay.due(self.now()):
+                self.flow.print_trade(replay.symbol, trade.side, trade.price, trade.quantity)
         self.drain()
 
     def tell_public(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,29 @@ async def test_killed_venue_comes_back_with_everything(tmp_path: Path, name: str
             assert len(ids) == len(set(ids)) == 3
         finally:
             await exchange.close()
+
+
+async def test_no_answered_order_is_lost_when_killed_under_load(tmp_path: Path) -> None:
+    with running_paper_venue(tmp_path) as venue:
+        world = venue.create_world("binance")
+        exchange = client(world, timeout=3000)
+        answered: list[str] = []
+
+        async def send() -> None:
+            made = await exchange.create_order(SYMBOL, "limit", "buy", "0.001", "50000")
+            answered.append(made["id"])
+            if len(answered) == 60:
+                venue.kill()
+
+        try:
+            await exchange.load_markets()
+            results = await asyncio.gather(*(send() for _ in range(300)), return_exceptions=True)
+        finally:
+            await exchange.close()
+        assert 60 <= len(answered) < 300 == len(results)
+        venue.start_again()
+        assert set(answered) <= {record["order_id"] for record in venue.journal(world, "accepted")}
+        assert Decimal(venue.balances(world)["USDT"]["held"]) == 50 * len(venue.journal(world, "accepted"))
 
 
 async def test_line_cut_by_a_crash_is_dropped(tmp_path: Path) -> None:
