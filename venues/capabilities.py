@@ -16,6 +16,7 @@ class Capabilities:
     window: the venue itself refuses an order that arrives after its validity window, so absence can be proved by time.
     processing_bound_seconds: after the window, how long an order already taken may still need to show.
     read_lag_seconds: how far the venue's reads may lag behind its matching.
+    window_parameter: a request field that bounds how late the venue may act, where it cannot be tied to our stamp.
     """
 
     exchange: str
@@ -27,6 +28,7 @@ class Capabilities:
     window_default_ms: int = 10_000
     processing_bound_seconds: float = 10.0
     read_lag_seconds: float = 10.0
+    clock_grain_ms: int = 50
     nonce_exclusive: bool = False
     order_types: tuple[str, ...] = ("limit", "market")
     times_in_force: tuple[str, ...] = ("GTC", "IOC", "FOK")
@@ -80,8 +82,8 @@ _KRAKEN = Capabilities(
     window_max_ms=60_000,
     processing_bound_seconds=5.0,
     read_lag_seconds=60.0,
+    clock_grain_ms=1_000,
     nonce_exclusive=True,
-    reduce_only=True,
     client_id_lookup="open_and_closed",
     client_id_cancel=True,
     client_ids_unique="open",
@@ -127,6 +129,7 @@ def for_exchange(exchange: str) -> Capabilities:
         family=exchange,
         tier="C" if exchange in _TIER_C else "B",
         nonce_exclusive=exchange in _NONCE_EXCLUSIVE,
+        window_parameter="recvWindow" if exchange in ("mexc", "bingx") else "",
         client_id_key=_CLIENT_ID_KEYS.get(exchange, "clientOrderId"),
         client_id_lookup="order" if exchange in _BY_ORDER else "scan",
         fills_need_symbol=exchange in _SYMBOL_FOR_FILLS,

@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import TypeVar
 
 from venues import capabilities as facts
-from venues.adapters.registry import adapter_class
 from venues.adapters.markets import SharedMarkets
+from venues.adapters.registry import adapter_class
 from venues.adapters.stream import OnFrame, OnReports, OnState, Stream
-from venues.adapters.transport import HttpRecord
+from venues.adapters.transport import HttpRecord, recording
 from venues.breaker import Breaker
 from venues.credentials import Secret
 from venues.errors import BreakerOpen
@@ -66,6 +66,11 @@ class Gateway:
     async def close(self) -> None:
         """Close the session and every socket."""
         await self._adapter.close()
+
+    @property
+    def clock_offset_ms(self) -> int:
+        """How far the venue's clock is ahead of ours; 0 when it is within the error of measuring."""
+        return self._adapter.clock_offset_ms
 
     def nonce_floor(self) -> int:
         """Return the highest nonce used; store it with the lease so that the next owner starts above it."""
@@ -142,19 +147,20 @@ class Gateway:
 
     async def _guarded(self, ask: Callable[[], Awaitable[Result]]) -> Result | None:
         started = time.monotonic()
-        try:
-            result = await ask()
-        except Exception as problem:
-            self.last_error = f"the venue could not be asked ({type(problem).__name__})"
-            self._note("query", started, self.last_error)
-            return None
+        with recording() as trace:
+            try:
+                result = await ask()
+            except Exception as problem:
+                self.last_error = self._adapter.describe(trace[-1] if trace else None, problem)
+                self._note("query", started, self.last_error)
+                return None
         self.last_error = ""
         self._note("query", started, "")
         return result
 
     def _count(self, capability: Capability, started: float, answer: Answer) -> Answer:
         # A refusal is an answer: the venue works. Only what the transport lost counts against it.
-        lost = answer.outcome == "unknown" or answer.code == "VENUE_UNREACHABLE"
+        lost = answer.code == "VENUE_UNREACHABLE" or (answer.outcome == "unknown" and not answer.venue_code)
         self._note(capability, started, answer.code if lost else "")
         return answer
 

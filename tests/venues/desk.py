@@ -30,7 +30,7 @@ class Desk:
 
     def order(self, **changes: Any) -> PlaceOrder:
         """Return a limit order far from the market, stamped now."""
-        plain = {
+        plain: dict[str, Any] = {
             "venue_client_id": ids.venue_client_id(uuid.uuid4()),
             "symbol": SYMBOL,
             "side": "buy",
@@ -64,7 +64,7 @@ def gateway(world: WorldHandle, **changes: Any) -> Gateway:
         code=f"{world.exchange}-{world.world}", exchange=world.exchange, rest_url=world.rest_url, ws_url=world.ws_url,
         may_trade=True,
     )  # fmt: skip
-    plain = {"timeout_seconds": TIMEOUT_SECONDS, "shared": SharedMarkets()}
+    plain: dict[str, Any] = {"timeout_seconds": TIMEOUT_SECONDS, "shared": SharedMarkets()}
     secret = changes.pop("secret", None) or Secret(world.api_key, world.secret)
     return Gateway("account", changes.pop("target", target), secret, **(plain | changes))
 

@@ -60,7 +60,7 @@ def test_breaker_opens_only_after_failures_in_a_row_and_always_lets_a_probe_thro
                 assert breaker.state(now) == "open"
         if breaker.state(now) == "open":
             assert not breaker.allows(now)
-            assert breaker.state(now + 10) == "half_open"
+            assert breaker.state(now + 10.001) == "half_open"
     later = now + 1_000
     assert breaker.allows(later)
 

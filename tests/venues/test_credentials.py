@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 from django.db import connection
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from venues import credentials
 from venues.credentials import Secret
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def account(settings: SettingsWrapper, tmp_path: Path) -> Account:
+def account(settings: Settings, tmp_path: Path) -> Account:
     """Return an account, with a key pair of this test's own."""
     settings.EXECUTOR_PRIVATE_KEY_FILE = tmp_path / "private" / "key.pem"
     settings.EXECUTOR_PUBLIC_KEY_FILE = tmp_path / "public" / "key.pem"
@@ -43,7 +43,7 @@ def test_what_is_sealed_opens(account: Account) -> None:
     assert sealed(account, "short").key_suffix == ""
 
 
-def test_web_seals_with_the_public_file_alone(account: Account, settings: SettingsWrapper) -> None:
+def test_web_seals_with_the_public_file_alone(account: Account, settings: Settings) -> None:
     settings.EXECUTOR_PRIVATE_KEY_FILE.unlink()
     credential = sealed(account)
     with pytest.raises(FileNotFoundError):
@@ -66,7 +66,7 @@ def test_bytes_moved_to_another_row_do_not_open(account: Account) -> None:
 
 
 def test_changed_bytes_and_another_pair_do_not_open(
-    account: Account, settings: SettingsWrapper, tmp_path: Path
+    account: Account, settings: Settings, tmp_path: Path
 ) -> None:
     credential = sealed(account)
     credential.ciphertext = bytes([credential.ciphertext[0] ^ 1]) + credential.ciphertext[1:]
@@ -123,7 +123,7 @@ def test_long_and_odd_keys_come_through(account: Account) -> None:
 
 
 def test_init_secrets_is_idempotent_and_private(
-    account: Account, settings: SettingsWrapper, capsys: pytest.CaptureFixture[str]
+    account: Account, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     private, public = settings.EXECUTOR_PRIVATE_KEY_FILE, settings.EXECUTOR_PUBLIC_KEY_FILE
     before = private.read_bytes(), public.read_bytes()

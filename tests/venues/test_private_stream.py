@@ -114,7 +114,7 @@ async def test_a_closed_stream_is_told_and_comes_back(heard: Heard) -> None:
 async def test_silence_reconnects(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = heard.desk
     monkeypatch.setattr(streams, "SILENCE_SECONDS_MAX", 0.0)
-    desk.gateway._adapter.client.on_socket_lost("STREAM_SILENT")  # ends the watch that still counts with the old bound
+    desk.gateway._adapter.client.on_socket_lost(None, "STREAM_SILENT")  # ends the watch that still counts with the old bound
     await until(lambda: [reason for state, reason in heard.states if state == "lost"].count("STREAM_SILENT") >= 2, 20)
 
 

@@ -73,9 +73,11 @@ async def test_open_orders_fills_and_balances_equal_the_journal(desk: Desk) -> N
     fills = await desk.gateway.read("fills", since=clock.now() - AGO, symbols=[SYMBOL])
     assert fills.status == "good"
     assert all(isinstance(row, FillReport) for row in fills.rows)
-    truth = desk.venue.journal(desk.world, "fill")
-    mine = [row for row in truth if row.get("client_order_id")]
-    assert sum(row.quantity for row in fills.rows) == sum(Decimal(row["quantity"]) for row in mine) == Decimal("0.2")
+    truth = desk.venue.journal(desk.world, "filled")
+    assert {(row.venue_order_id, row.price, row.quantity) for row in fills.rows} == {
+        (row["order_id"], Decimal(row["price"]), Decimal(row["quantity"])) for row in truth
+    }
+    assert sum(row.quantity for row in fills.rows) == Decimal("0.2")
     balances = await desk.gateway.read("balances")
     assert balances.status == "good"
     engine = {asset: row for asset, row in desk.venue.balances(desk.world).items() if Decimal(row["total"])}

@@ -32,7 +32,7 @@ class BinanceAdapter(CcxtAdapter):
             "newClientOrderId": order.venue_client_id,
             "newOrderRespType": "RESULT",
             "recvWindow": order.window_ms,
-            "timestamp": order.stamp_ms,
+            "timestamp": order.stamp_ms + self.clock_offset_ms,
         }
         if order.type == "limit":
             request["price"] = decimals.write(order.price)
@@ -48,7 +48,7 @@ class BinanceAdapter(CcxtAdapter):
         request: dict[str, Any] = {
             "symbol": self.client.market(order.symbol)["id"],
             "recvWindow": order.window_ms,
-            "timestamp": order.stamp_ms,
+            "timestamp": order.stamp_ms + self.clock_offset_ms,
         }
         if order.venue_order_id is not None:
             request["orderId"] = order.venue_order_id

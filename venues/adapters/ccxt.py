@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from project.lib import clock, decimals
-from project.lib.logs import redact
 from venues import errors
 from venues.adapters import client as clients
-from venues.adapters import markets, rows, unified
+from venues.adapters import markets, permissions, rows, unified
+from venues.adapters.judging import RAW_CHARACTERS_MAX, Judging, class_names
 from venues.adapters.transport import AiohttpWire, HttpRecord, recording
 from venues.capabilities import Capabilities
 from venues.credentials import Secret
@@ -30,17 +31,12 @@ from venues.messages import (
 )
 from venues.targets import VenueTarget
 
-RAW_CHARACTERS_MAX = 4_000
-MESSAGE_CHARACTERS_MAX = 200
 LOOKUP_MARGIN = timedelta(minutes=1)
 LIVE_DISABLED = "Live trading is switched off for this venue, so nothing was sent. Switch the venue to live, or use a paper venue."
 
 
-class CcxtAdapter:
+class CcxtAdapter(Judging):
     """One account at one exchange. Subclasses replace what an exchange does in its own way; nothing raises on venue trouble."""
-
-    code_keys: Sequence[str] = ("sCode", "code", "retCode", "errorCode", "error_code", "err_code", "err-code", "label")
-    message_keys: Sequence[str] = ("sMsg", "msg", "retMsg", "message", "error_message", "err_msg", "err-msg", "error")
 
     def __init__(
         self,
@@ -53,15 +49,15 @@ class CcxtAdapter:
         shared: markets.SharedMarkets,
         on_http: Callable[[HttpRecord], None],
     ) -> None:
+        super().__init__(capabilities, secret)
         self.target = target
-        self.capabilities = capabilities
         self.client: Any = None
-        self._secret = secret
         self._timeout_seconds = timeout_seconds
         self._nonce_floor = nonce_floor
         self._shared = shared
         self._on_http = on_http
         self._wire: AiohttpWire | None = None
+        self.clock_offset_ms = 0
 
     # --- life ---
 
@@ -72,6 +68,7 @@ class CcxtAdapter:
         self.client.on_http = self._on_http
         self.client.options["lastNonce"] = self._nonce_floor
         await self._give_markets()
+        await self.measure_clock()
 
     async def close(self) -> None:
         """Close sockets and session."""
@@ -80,6 +77,23 @@ class CcxtAdapter:
             self.client.session = None
         if self._wire is not None:
             await self._wire.close()
+
+    async def measure_clock(self) -> None:
+        """Learn how far the venue's clock is from ours; a venue without a clock leaves the offset as it is."""
+        if not self.capabilities.window:
+            return
+        before = time.time()
+        try:
+            theirs = await self.client.fetch_time()
+        except Exception:
+            return  # an optional endpoint: without it our own clock stands
+        after = time.time()
+        grain_ms = self.capabilities.clock_grain_ms
+        offset_ms = round(float(theirs) + grain_ms / 2 - (before + after) * 500)
+        # Within the time the question took, and the grain of their clock, a difference is not proved.
+        is_proved = abs(offset_ms) > (after - before) * 1000 + grain_ms
+        self.clock_offset_ms = offset_ms if is_proved else 0
+        self.client.options["timeDifference"] = -self.clock_offset_ms
 
     def nonce_floor(self) -> int:
         """Return the highest nonce used so far; the next owner of the account must start above it."""
@@ -95,10 +109,11 @@ class CcxtAdapter:
         marker, valid_until = self.wire_client_id(order.venue_client_id), self._valid_until(order)
         with recording() as trace:
             try:
+                self._refuse_what_the_venue_lacks(order)
                 report = await self.submit(order)
             except Exception as problem:
-                return self._conclude("submit", problem, _order_request(trace, marker), valid_until)
-        raw = self._clean(trace[-1].body)[:RAW_CHARACTERS_MAX] if trace else ""
+                return await self._concluded("submit", problem, _order_request(trace, marker), valid_until)
+        raw = self.clean(trace[-1].body)[:RAW_CHARACTERS_MAX] if trace else ""
         if report.venue_order_id is None:
             return Answer(
                 outcome="unknown", code="NO_ORDER_ID", message="The venue answered without an order id.", raw=raw,
@@ -115,8 +130,8 @@ class CcxtAdapter:
             try:
                 report = await self.revoke(order)
             except Exception as problem:
-                return self._conclude("cancel", problem, trace[-1] if trace else None, valid_until)
-        raw = self._clean(trace[-1].body)[:RAW_CHARACTERS_MAX] if trace else ""
+                return await self._concluded("cancel", problem, trace[-1] if trace else None, valid_until)
+        raw = self.clean(trace[-1].body)[:RAW_CHARACTERS_MAX] if trace else ""
         return Answer(
             outcome="accepted", venue_order_id=order.venue_order_id, order=report, raw=raw, valid_until=valid_until
         )
@@ -169,7 +184,7 @@ class CcxtAdapter:
                 except Exception as problem:
                     found = None
                     verdict = "not found" if self.says_absent(trace, problem) else "failed"
-            evidence += [self._evidence(record, verdict) for record in trace] or [_no_request(verdict)]
+            evidence += [self.evidence(record, verdict) for record in trace] or [_no_request(verdict)]
             if found:
                 return Lookup(result="found", order=found, evidence=tuple(evidence))
             is_complete = is_complete and verdict == "not found"
@@ -202,7 +217,7 @@ class CcxtAdapter:
 
     def says_absent(self, trace: Sequence[HttpRecord], problem: Exception) -> bool:
         """Say whether a failed lookup was a good answer of the kind "no such order"."""
-        return bool(trace) and trace[-1].payload is not None and "OrderNotFound" in _classes(problem)
+        return bool(trace) and trace[-1].payload is not None and "OrderNotFound" in class_names(problem)
 
     def _matching(self, found: Sequence[Mapping[str, Any]], client_id: str, venue_order_id: str | None) -> OrderReport | None:
         for row in found:
@@ -227,6 +242,8 @@ class CcxtAdapter:
                     return Read(status="unsupported", requested_at=requested_at, taken_at=clock.now())
             except Exception as problem:
                 error = self.describe(trace[-1] if trace else None, problem)
+                if trace and self.is_about_time(trace[-1]):
+                    await self.measure_clock()
                 return Read(status="failed", error=error, requested_at=requested_at, taken_at=clock.now())
         bad = tuple(row for row in found if isinstance(row, Malformed))
         good = tuple(row for row in found if not isinstance(row, Malformed))
@@ -263,8 +280,8 @@ class CcxtAdapter:
         return {symbol: price for symbol, price in prices.items() if price is not None}
 
     async def permissions(self) -> Permissions | None:
-        """Ask what the key may do; None where nobody has taught us to ask this exchange."""
-        return None
+        """Ask what the key may do; every field is None where nobody has taught us to ask this exchange."""
+        return await permissions.probe(self.client, self.target.exchange)
 
     # --- streams ---
 
@@ -276,63 +293,25 @@ class CcxtAdapter:
         """Return the reports of a private frame, or None for a frame that is ccxt's to handle."""
         return None
 
-    # --- judging ---
-
-    def venue_error(self, payload: Any) -> tuple[str, str]:
-        """Return the venue's own code and message out of its answer; empty texts where there are none."""
-        for layer in unified.error_layers(payload):
-            code = next((str(layer[key]) for key in self.code_keys if layer.get(key) not in (None, "")), "")
-            message = next((str(layer[key]) for key in self.message_keys if isinstance(layer.get(key), str)), "")
-            if code or message:
-                return code, message
-        return "", ""
-
-    def describe(self, record: HttpRecord | None, problem: Exception) -> str:
-        """Say shortly and without secrets what went wrong. ccxt's own text is never used: it quotes signed URLs."""
-        if record is None:
-            return f"no request was made ({type(problem).__name__})"
-        if not record.answered:
-            return f"{record.path}: {record.fault or 'no answer'}"
-        code, message = self.venue_error(record.payload)
-        said = " ".join(part for part in (code, message) if part) or type(problem).__name__
-        return self._clean(f"{record.path}: HTTP {record.status} {said}")[:MESSAGE_CHARACTERS_MAX]
-
-    def _conclude(
+    async def _concluded(
         self, action: errors.Action, problem: Exception, record: HttpRecord | None, valid_until: datetime | None
     ) -> Answer:
-        classes = _classes(problem)
-        if record is None:
-            verdict = errors.refused_before_sending(classes)
-            reason = str(problem) if isinstance(problem, rows.RowError) else "The request could not be built for this venue."
-            return Answer(outcome=verdict.outcome, code=verdict.code, message=reason, transient=verdict.transient)
-        code, message = self.venue_error(record.payload)
-        facts = errors.Facts(
-            sent=record.sent, status=record.status if record.answered else None, parsed=record.payload is not None,
-            venue_code=code, message=message, classes=classes,
-        )  # fmt: skip
-        verdict = errors.judge(action, self.capabilities.family, facts)
-        return Answer(
-            outcome=verdict.outcome,
-            code=verdict.code,
-            message=self._clean(message)[:MESSAGE_CHARACTERS_MAX] or self.describe(record, problem),
-            venue_code=self._clean(code)[:80],
-            raw=self._clean(record.body)[:RAW_CHARACTERS_MAX],
-            transient=verdict.transient,
-            valid_until=valid_until if verdict.outcome == "unknown" else None,
-        )
-
-    def _evidence(self, record: HttpRecord, verdict: str) -> Evidence:
-        code, message = self.venue_error(record.payload) if verdict != "found" else ("", "")
-        detail = {
-            "http_status": record.status, "fault": record.fault, "venue_code": code,
-            "message": self._clean(message)[:MESSAGE_CHARACTERS_MAX], "milliseconds": round(record.seconds * 1000, 1),
-        }  # fmt: skip
-        return Evidence(source=record.path, at=clock.now(), answer=verdict, detail={k: v for k, v in detail.items() if v})
+        answer = self.conclude(action, problem, record, valid_until)
+        if self.is_about_time(record):
+            await self.measure_clock()
+        return answer
 
     def _valid_until(self, order: PlaceOrder | CancelOrder) -> datetime | None:
         if not self.capabilities.window:
             return None
         return datetime.fromtimestamp((order.stamp_ms + order.window_ms) / 1000, UTC)
+
+    def _refuse_what_the_venue_lacks(self, order: PlaceOrder) -> None:
+        can = self.capabilities
+        if order.reduce_only and not can.reduce_only:
+            raise rows.RowError("this venue has no reduce-only orders")
+        if order.type not in can.order_types or order.time_in_force not in can.times_in_force:
+            raise rows.RowError(f"this venue takes no {order.type} {order.time_in_force} orders")
 
     def _refuse_what_ccxt_would_round(self, order: PlaceOrder) -> None:
         client, symbol = self.client, order.symbol
@@ -340,12 +319,6 @@ class CcxtAdapter:
             raise rows.RowError("the quantity does not lie on the venue's grid")
         if order.price is not None and Decimal(client.price_to_precision(symbol, decimals.write(order.price))) != order.price:
             raise rows.RowError("the price does not lie on the venue's grid")
-
-    def _clean(self, text: str) -> str:
-        for value in (self._secret.api_key, self._secret.secret, self._secret.passphrase):
-            if len(value) > 3:
-                text = text.replace(value, "[redacted]")
-        return redact(text)
 
     async def _give_markets(self, *, reload: bool = False) -> None:
         async def load() -> Any:
@@ -364,10 +337,6 @@ class CcxtAdapter:
             except Exception as problem:
                 reason = self.describe(trace[-1] if trace else None, problem)
                 raise ConnectionError(f"no market list: {reason}") from None
-
-
-def _classes(problem: Exception) -> tuple[str, ...]:
-    return tuple(kind.__name__ for kind in type(problem).__mro__)
 
 
 def _no_request(verdict: str) -> Evidence:

@@ -37,7 +37,7 @@ class ClientHooks(Transport):
     def on_raw_frame(self, socket: Any, data: str | bytes) -> None:
         """Called with every WebSocket frame before anybody parses it."""
 
-    def on_socket_lost(self, reason: str) -> None:
+    def on_socket_lost(self, socket: Any, reason: str) -> None:
         """Called when a WebSocket ends, for whatever reason."""
 
     async def fetch2(self, path: Any, api: Any = "public", *arguments: Any, **named: Any) -> Any:
@@ -66,13 +66,13 @@ class ClientHooks(Transport):
         """Tell the stream that its socket failed."""
         inner: Any = super()
         inner.on_error(socket, error)
-        self.on_socket_lost("STREAM_FAILED")
+        self.on_socket_lost(socket, "STREAM_FAILED")
 
     def on_close(self, socket: Any, error: Any) -> None:
         """Tell the stream that the venue closed its socket."""
         inner: Any = super()
         inner.on_close(socket, error)
-        self.on_socket_lost("STREAM_CLOSED_BY_VENUE")
+        self.on_socket_lost(socket, "STREAM_CLOSED_BY_VENUE")
 
 
 def build(target: VenueTarget, capabilities: Capabilities, secret: Secret | None, wire: AiohttpWire) -> Any:

@@ -33,7 +33,7 @@ class KrakenAdapter(CcxtAdapter):
             "ordertype": order.type,
             "volume": decimals.write(order.quantity),
             "cl_ord_id": order.venue_client_id,
-            "deadline": _rfc3339(order.stamp_ms + order.window_ms),
+            "deadline": _rfc3339(order.stamp_ms + order.window_ms + self.clock_offset_ms),
         }
         if order.type == "limit":
             request |= {"price": decimals.write(order.price), "timeinforce": order.time_in_force}

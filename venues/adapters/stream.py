@@ -55,7 +55,7 @@ class Stream:
     async def run(self) -> None:
         """Connect, deliver, reconnect, until cancelled."""
         client = self._adapter.client
-        client.on_raw_frame, client.on_socket_lost = self._take, self._lose
+        client.on_raw_frame, client.on_socket_lost = self._take, self._socket_lost
         failures = 0
         while True:
             live_since: float | None = None
@@ -125,16 +125,24 @@ class Stream:
         client = self._adapter.client
         self._ended = None
         sockets, client.clients = list(client.clients.values()), {}
+        for socket in sockets:
+            socket.is_dropped = True  # its last callbacks come late and must not end the next connection
         await asyncio.gather(*(socket.close() for socket in sockets), return_exceptions=True)
 
     def _tell(self, state: Any, reason: str = "") -> None:
         self._on_state(StreamState(state=state, at=clock.now(), reason=reason, last_message_at=self._last_message_at))
+
+    def _socket_lost(self, socket: Any, reason: str) -> None:
+        if not getattr(socket, "is_dropped", False):
+            self._lose(reason)
 
     def _lose(self, reason: str) -> None:
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(reason)
 
     def _take(self, socket: Any, data: str | bytes) -> None:
+        if getattr(socket, "is_dropped", False):
+            return
         received_at = clock.now()
         self._last_message_at, self._last_message = received_at, time.monotonic()
         text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
