@@ -96,7 +96,7 @@ def _finish(begun: _Begun, intent_id: uuid.UUID, answer: Answer, received_at: da
     attempt = Attempt.objects.get(pk=begun.attempt)
     order = events.lock(begun.order)
     attempt.outcome, attempt.outcome_at = answer.outcome, received_at
-    attempt.code, attempt.message = answer.code[:64], answer.message[:500]
+    attempt.code, attempt.message = answer.code[:64], doubts.storable(answer.message)[:500]
     evidence = Evidence(source="cancel", at=received_at, answer=answer.message or answer.code or answer.outcome)
     attempt.evidence = doubts.evidence_rows([evidence])
     attempt.save()

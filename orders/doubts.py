@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from orders.models import Attempt, DeadLetter, Order
+from orders.states import Status
 from project.lib import audit, clock, feed
 from venues.messages import Evidence
 
@@ -17,7 +18,16 @@ EVIDENCE_MAX = 50
 
 def evidence_rows(evidence: Iterable[Evidence]) -> list[dict[str, Any]]:
     """Turn evidence into what is stored beside an attempt or a dead letter."""
-    return [{**dataclasses.asdict(item), "at": item.at.isoformat()} for item in evidence]
+    return [storable({**dataclasses.asdict(item), "at": item.at.isoformat()}) for item in evidence]
+
+
+def storable(value: Any) -> Any:
+    """Return what a venue said with NUL and half surrogate pairs replaced: PostgreSQL stores neither, and a fact must fit."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    return [storable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def add_evidence(attempt: Attempt, rows: list[dict[str, Any]]) -> None:
@@ -83,7 +93,15 @@ def unresolved(account_code: str) -> list[Attempt]:
 
 
 def begin_recovery(account_code: str, at: datetime) -> int:
-    """Mark every attempt without an outcome as unknown: whoever sent it is gone. Returns how many."""
-    return Attempt.objects.filter(account_id=account_code, outcome="").update(
+    """Mark every attempt without an outcome as unknown: whoever sent it is gone. Returns how many.
+
+    A submit whose order the venue has answered for by other ways (stream, sweep) is no doubt: it is resolved at once.
+    """
+    lost = Attempt.objects.filter(account_id=account_code, outcome="").update(
         outcome="unknown", outcome_at=at, code="OWNER_LOST", message="the process that sent this ended before the answer"
     )
+    proved = Attempt.objects.filter(account_id=account_code, action="submit", outcome="unknown", resolved_at=None)
+    proved = proved.exclude(order__status__in=[Status.SENDING, Status.UNKNOWN])
+    proved.filter(order__status=Status.REJECTED).update(resolved_at=at, resolution="rejected")
+    proved.update(resolved_at=at, resolution="accepted")
+    return lost

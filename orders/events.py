@@ -64,7 +64,8 @@ def record(
 
     An illegal move is stored as an event of its own and as an anomaly, and changes nothing; returns False then.
     """
-    before, details = Status(order.status), dict(data or {})
+    before, details = Status(order.status), doubts.storable(data or {})
+    message, venue_code = doubts.storable(message), doubts.storable(venue_code)
     if to is not None and to != before and not states.may_follow(before, to):
         details |= {"refused_move": to, "kind": kind}
         _append(order, "illegal_transition", before, details, source, received_at, occurred_at)
@@ -186,7 +187,7 @@ def note_anomaly(
     data: dict[str, Any],
 ) -> None:
     """Write down a venue fact that should not have happened, for reconciliation to make a break of."""
-    Anomaly.objects.create(account_id=account, kind=kind, subject=subject[:200], order=order, fill=fill, data=data)
+    Anomaly.objects.create(account_id=account, kind=kind, subject=subject[:200], order=order, fill=fill, data=doubts.storable(data))
     feed.announce("breaks", f"anomaly.{kind}", subject[:64], account=account)
 
 

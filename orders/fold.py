@@ -8,12 +8,13 @@ from decimal import Decimal
 
 from django.db.models import Sum
 
-from orders import ledger
+from orders import ledger, requests
 from orders.models import Balance, Fill, Order, OrderEvent, Position, Posting
 from venues.models import Account
 
 ZERO = Decimal(0)
 CHUNK = 2000
+_FILL_FIGURES = ("quantity", "price", "quote_quantity", "fee")
 
 
 def differences() -> Iterator[str]:
@@ -30,6 +31,7 @@ def _orders(account: Account) -> Iterator[str]:
     venue_id: dict[object, str] = defaultdict(str)
     quantity: dict[object, Decimal] = defaultdict(Decimal)
     value: dict[object, Decimal] = defaultdict(Decimal)
+    count: dict[object, int] = defaultdict(int)
     expected = 0
     for event in OrderEvent.objects.filter(account=account).order_by("sequence").iterator(CHUNK):
         expected += 1
@@ -37,9 +39,10 @@ def _orders(account: Account) -> Iterator[str]:
             yield f"account {account.code}: event {expected} is missing; found {event.sequence}"
             expected = event.sequence
         key = event.order_id
-        if key in status and event.status_before and status[key] != event.status_before:
-            yield f"order {key}: event {event.sequence} starts at {event.status_before}, the log was at {status[key]}"
+        if status.get(key, "") != event.status_before:
+            yield f"order {key}: event {event.sequence} starts at {event.status_before}, the log was at {status.get(key, 'nothing')}"
         status[key] = event.status_after
+        count[key] += 1
         mutation[key] = event.data.get("mutation", mutation[key])
         venue_id[key] = venue_id[key] or event.data.get("venue_order_id", "")
         if event.kind in {"fill", "late_fill"}:
@@ -49,12 +52,22 @@ def _orders(account: Account) -> Iterator[str]:
         yield f"account {account.code}: its counter says {account.event_sequence} events, the log has {expected}"
     for order in Order.objects.filter(account=account).order_by("id").iterator(CHUNK):
         key = order.pk
-        folded = (status.get(key), mutation[key], quantity[key], value[key])
-        stored = (order.status, order.mutation, order.filled_quantity, order.filled_value)
+        folded = (status.get(key), mutation[key], quantity[key], value[key], count[key])
+        stored = (order.status, order.mutation, order.filled_quantity, order.filled_value, order.version)
         if folded != stored:
             yield f"order {key}: the log folds to {folded}, the row says {stored}"
+        if not order.is_external and _asked(order) != order.body_digest:
+            yield f"order {key}: the row differs from what was asked when it came in (its digest)"
         if not order.is_external and venue_id[key] != order.venue_order_id:
             yield f"order {key}: the log knows venue order {venue_id[key]!r}, the row says {order.venue_order_id!r}"
+
+
+def _asked(order: Order) -> str:
+    return requests.OrderRequest(
+        client_order_id=order.client_order_id, account=order.account_id, symbol=order.symbol, side=order.side, type=order.type,
+        quantity=order.quantity, price=order.price, time_in_force=order.time_in_force, post_only=order.post_only,
+        reduce_only=order.reduce_only, trigger_price=order.trigger_price, expires_at=order.expires_at, strategy=order.strategy,
+    ).digest()  # fmt: skip
 
 
 def _positions(account: Account) -> Iterator[str]:
@@ -66,6 +79,8 @@ def _positions(account: Account) -> Iterator[str]:
         if fill is None:
             yield f"account {account.code}: event {event.sequence} books fill {event.data['fill']}, which is not there once"
             continue
+        changed = [name for name in _FILL_FIGURES if Decimal(event.data[name]) != getattr(fill, name)]
+        yield from (f"fill {fill.pk}: event {event.sequence} says {name} {event.data[name]}, the row {getattr(fill, name)}" for name in changed)
         before = folded.get(fill.symbol, ledger.Holding())
         folded[fill.symbol] = ledger.fold(before, fill.side, fill.quantity, fill.price)
     yield from (f"fill {key} of account {account.code} has no event" for key in fills)

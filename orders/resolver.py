@@ -75,6 +75,7 @@ def declare_absent(letter: DeadLetter, *, actor: str, reason: str) -> str:
     action = letter.attempt.action if letter.attempt else "submit"
     now = clock.now()
     if action == "cancel":
+        doubts.settle(order, "declared_absent", action=action, actor=actor, rows=[], reason=reason)  # first: it is that person's word
         cancellation.cancel_did_not_apply(order, now)
     elif Status(order.status) == Status.UNKNOWN:
         events.record(order, "declared_absent", source="person", received_at=now, to=Status.DENIED, code="SUBMIT_NOT_ACCEPTED",
@@ -112,10 +113,18 @@ def _note_lookup(service: Service, attempt: Attempt, lookup: Lookup) -> None:
     fresh = Attempt.objects.select_for_update().get(pk=attempt.pk)
     now = clock.now()
     is_conclusive = lookup.result == "absent" and (from_ := _conclusive_from(service, fresh)) is not None and now >= from_
+    if is_conclusive and fresh.lookups_absent and not _is_spaced(service, fresh, now):
+        doubts.add_evidence(fresh, doubts.evidence_rows(lookup.evidence))  # a person asking twice in a second is one proof, not two
+        return
     fresh.last_lookup_at = now
     fresh.lookups_absent = fresh.lookups_absent + 1 if is_conclusive else 0 if lookup.result == "found" else fresh.lookups_absent
     fresh.save(update_fields=["last_lookup_at", "lookups_absent"])
     doubts.add_evidence(fresh, doubts.evidence_rows(lookup.evidence))
+
+
+def _is_spaced(service: Service, attempt: Attempt, now: datetime) -> bool:
+    last = attempt.last_lookup_at
+    return last is None or (now - last).total_seconds() >= service.timing.lookup_interval_seconds
 
 
 def _judge_cancel(service: Service, attempt: Attempt) -> None:

@@ -89,13 +89,14 @@ def _message(order: Order, approved: Approved, client_id: str, stamp_ms: int, wi
 def _finish(begun: _Begun, answer: Answer, received_at: datetime) -> bool:
     attempt = Attempt.objects.get(pk=begun.attempt)
     order = events.lock(begun.order)
-    already_proved = attempt.outcome == "" and order.status not in {Status.SENDING, Status.UNKNOWN}
+    # by the stream, by a lookup, or by another owner who took the account over in the meantime
+    already_proved = order.status not in {Status.SENDING, Status.UNKNOWN}
     attempt.outcome, attempt.outcome_at = answer.outcome, received_at
-    attempt.code, attempt.message = answer.code[:64], answer.message[:500]
+    attempt.code, attempt.message = answer.code[:64], doubts.storable(answer.message)[:500]
     if answer.outcome == "unknown":
         evidence = Evidence(source="submit", at=received_at, answer=answer.message or answer.code, detail={"raw": answer.raw[:2000]})
         attempt.evidence = doubts.evidence_rows([evidence])
-        if already_proved:
+        if already_proved and attempt.resolved_at is None:
             attempt.resolved_at, attempt.resolution = received_at, "accepted"
     attempt.save()
     if answer.outcome == "accepted":
@@ -123,7 +124,13 @@ def _accepted(order: Order, answer: Answer, received_at: datetime) -> bool:
 def _not_sent(order: Order, answer: Answer, received_at: datetime) -> None:
     failed = Attempt.objects.filter(order=order, action="submit", outcome="not_sent").exclude(code="RATE_LIMITED").count()
     data = {"why": answer.code, "detail": answer.message}
-    if failed >= TRIES_MAX:
+    if order.status == Status.UNKNOWN:  # another owner took the account over and could not know: proof that nothing left
+        doubts.settle(order, "never_accepted", action="submit", actor="executor", rows=[])
+        events.record(
+            order, "denied", source="executor", received_at=received_at, to=Status.DENIED, code="SUBMIT_NOT_SENT",
+            message=f"It never left for the venue ({answer.code}). No money is at risk.", data=data,
+        )  # fmt: skip
+    elif failed >= TRIES_MAX:
         events.record(
             order, "denied", source="executor", received_at=received_at, to=Status.DENIED, code="SUBMIT_NOT_SENT",
             message=f"{failed} tries never reached the venue ({answer.code}). No money is at risk.", data=data,

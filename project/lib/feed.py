@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.transaction import atomic
 
 from project.lib import clock
 from project.lib.models import FeedCounter, FeedEntry
 
+logger = logging.getLogger(__name__)
 FEED_CHANNEL = "gapless_feed"
 WORK_CHANNEL = "gapless_work"
 
@@ -53,15 +55,19 @@ def transaction() -> Iterator[None]:
         wakes = sorted(_pending.wakes)
         _pending.entries.clear()
         _pending.wakes.clear()
-        _notify(last, wakes)
+        try:
+            _notify(last, wakes)
+        except (OperationalError, InterfaceError):  # committed is committed: who raised now would be asked to do it twice
+            logger.warning("the database was lost after a commit; readers find its facts by polling")
 
 
 def announce(topic: str, kind: str, object_id: object, *, account: str = "", data: dict[str, Any] | None = None) -> None:
     """Add a fact to the current feed transaction. Raises RuntimeError outside of one."""
     if _pending.depth == 0:
         raise RuntimeError("announce() belongs inside feed.transaction()")
+    name = str(object_id)[:64]  # a poke for readers; a name too long for its column must never undo the fact it names
     _pending.entries.append(
-        FeedEntry(topic=topic, kind=kind, object_id=str(object_id), account=account, data=data or {}, at=clock.now())
+        FeedEntry(topic=topic, kind=kind, object_id=name, account=account, data=data or {}, at=clock.now())
     )
 
 

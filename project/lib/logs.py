@@ -7,22 +7,32 @@ import logging
 import re
 from datetime import UTC, datetime
 
+_NAMES = r"signature|api[-_]?key|apikey|secret|passphrase|password|private[-_]?key|access[-_](?:key|sign)|api-sign|authorization|token"
 _SECRET = re.compile(
-    r"((?:signature|api[-_]?key|apikey|secret|passphrase|x-mbx-apikey|api-sign|authorization|token)[\"']?\s*[=:]\s*[\"']?)([^\s\"'&,}]+)",
-    re.IGNORECASE,
+    rf"""((?:{_NAMES})\\?["']?\s*[=:]\s*)            # the name, quoted or not
+    (?:"(?:[^"\\]|\\.)*"                           # a quoted value to its closing quote: secrets are opaque, blanks and all
+    |'(?:[^'\\]|\\.)*'
+    |\\"(?:[^"\\]|\\[^"])*\\"                      # the same inside a string
+    |["']?(?:(?:token|bearer|basic)\s+)?[^\s"'&,}}]+)  # a bare value, after its scheme where it is a header""",
+    re.IGNORECASE | re.VERBOSE,
 )
+_IN_URL = re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)")
 
 
 def redact(text: str) -> str:
-    """Replace the values of everything that looks like a key, signature, passphrase or token."""
-    return _SECRET.sub(r"\1[redacted]", text)
+    """Replace the values of everything that looks like a key, signature, passphrase, password or token."""
+    return _IN_URL.sub(r"\1[redacted]", _SECRET.sub(r"\1[redacted]", text))
 
 
 class SecretFilter(logging.Filter):
     """Redact every record on its way out, exception text included."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage()), None
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError, KeyError):  # a wrong format string costs its arguments, not its caller
+            text = str(record.msg)
+        record.msg, record.args = redact(text), None
         if record.exc_info:
             record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
             record.exc_info = None

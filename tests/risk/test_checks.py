@@ -110,8 +110,8 @@ def test_every_nearest_value_is_valid_itself(order: Proposal, grid: Grid) -> Non
             return
         for p in problems:
             text = str(p.nearest_valid)
-            value: object = text == "true" if p.field == "reduce_only" else decimals.parse(text)
-            order = dataclasses.replace(order, **{p.field: value})
+            changed: dict[str, Any] = {p.field: text == "true" if p.field == "reduce_only" else decimals.parse(text)}
+            order = dataclasses.replace(order, **changed)
         assert order.price is not None and start.price is not None
         assert order.price <= start.price if order.side == "buy" else order.price >= start.price
     assert checks.fit(order, grid) == []
