@@ -27,7 +27,7 @@ def _state(account: Account) -> dict[str, Any]:
         "next": venue_queries.NEXT[account.status],
         "lease": lease,
         "lease_is_fresh": bool(lease and lease.expires_at and lease.expires_at > clock.now()),
-        "trading_state": halts.state_for(account.code, account.venue_id),
+        "own_state": halts.state_for(account.code, account.venue_id),
         "coverage": Coverage.objects.filter(account=account).order_by("id"),
     }
 

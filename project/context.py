@@ -46,7 +46,7 @@ def console(request: HttpRequest) -> dict[str, Any]:
     seq = getattr(request, "feed_seq", None)
     return {
         "navigation": [_entry(label, url, counts.get(counted, 0), _path(request)) for label, url, counted in NAVIGATION],
-        "environments": sorted({venue.environment for venue in Venue.objects.all()}),
+        "environments": sorted({venue.environment for venue in Venue.objects.filter(accounts__isnull=False).distinct()}),
         "trading_state": trading_state([halt.state for halt in in_force if halt.scope == "global"]),
         "halts": [
             {"scope": halt.scope, "state": halt.state.upper(), "reason": halt.reason, "by": halt.created_by,

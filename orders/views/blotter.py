@@ -52,7 +52,10 @@ def order(request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
         "attempts": list(found.attempts.order_by("sent_at", "id")),
         "fills": list(found.fills.order_by("executed_at", "id")),
         "intents": list(found.intents.order_by("requested_at")),
-        "letters": list(found.dead_letters.order_by("-created_at")),
+        "letters": [
+            {"explanation": letter.explanation, "url": f"/dead-letters/{letter.id}/"}
+            for letter in found.dead_letters.filter(status="open").order_by("-created_at")
+        ],
     }
     return pages.render(request, "orders/detail.html", context, {"order": "orders/_order.html"})
 

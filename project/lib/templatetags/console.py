@@ -101,3 +101,16 @@ def evidence_result(item: dict[str, Any]) -> str:
 def clock_of(text: str) -> str:
     """Shorten an ISO time inside stored JSON to UTC hours, minutes and seconds."""
     return f"{str(text)[11:19]} UTC" if len(str(text)) > 18 else str(text)
+
+
+@register.filter
+def short(text: Any) -> str:
+    """Shorten a long id to its two ends; the whole is copied on click."""
+    whole = str(text)
+    return f"{whole[:8]}…{whole[-4:]}" if len(whole) > 20 else whole
+
+
+@register.filter
+def said(detail: dict[str, Any]) -> str:
+    """Return the words a person left with a decision."""
+    return str(detail.get("reason") or detail.get("text") or detail.get("owner") or "")
