@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 import yaml
+
+from project import processes
+from tests.project.running import environment, manage, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = {"web", "executor", "worker", "beat", "papervenue", "watchdog"}
@@ -76,3 +86,82 @@ def test_unknown_role_is_refused_with_the_list() -> None:
     )
     assert done.returncode == 64
     assert "web executor worker beat papervenue watchdog" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    """The address of a database of its own, migrated, on whichever server the tests use."""
+    parts, name = urlsplit(os.environ["DATABASE_URL"]), f"roles_{os.getpid()}"
+    admin = parts._replace(path="/postgres").geturl()
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield parts._replace(path=f"/{name}").geturl()
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def home(database: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("containers")
+    for command in ("migrate", "init_secrets"):
+        done = manage(home, command, DATABASE_URL=database)
+        assert done.returncode == 0, done.stderr
+    return home
+
+
+def answers(path: str) -> Callable[[int, str, str], bool]:
+    def ask(port: int, database: str, log: str) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    return ask
+
+
+def says(text: str) -> Callable[[int, str, str], bool]:
+    return lambda port, database, log: text in log
+
+
+def is_connected_as(name: str) -> Callable[[int, str, str], bool]:
+    def ask(port: int, database: str, log: str) -> bool:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND datname = current_database()"
+        with psycopg.connect(database) as connection:
+            return connection.execute(query, [name]).fetchone() != (0,)
+
+    return ask
+
+
+@pytest.mark.process
+@pytest.mark.broker
+@pytest.mark.parametrize(
+    ("role", "is_up"),
+    [
+        ("web", answers("/healthz")),
+        ("executor", is_connected_as("gapless-executor")),
+        ("worker", says(" ready")),
+        ("beat", says("scheduler -> ")),
+        ("papervenue", answers("/_control/worlds")),
+        ("watchdog", is_connected_as("gapless-watchdog")),
+    ],
+)
+def test_role_runs_from_the_entrypoint_and_stops_when_asked(
+    role: str, is_up: Callable[[int, str, str], bool], database: str, home: Path
+) -> None:
+    port, output = processes.next_free(8955), home / f"{role}.output"
+    broker = os.environ.get("BROKER_URL", "memory://")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    chosen = {"PORT": str(port), "PAPER_PORT": str(port), "HOST": "127.0.0.1", "SECRET_KEY": "only-for-this-test"}
+    variables = environment(home, DATABASE_URL=database, BROKER_URL=broker, PATH=path, **chosen)
+    with output.open("wb") as stream:
+        process = subprocess.Popen(
+            ["sh", "docker/entrypoint.sh", role], cwd=ROOT, env=variables, stdout=stream, stderr=stream
+        )
+    try:
+        wait_for(lambda: is_up(port, database, output.read_text()), output.read_text, 60)
+        assert process.poll() is None, output.read_text()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(30)
+    assert code == 0, output.read_text()
