@@ -85,7 +85,9 @@ def _pip() -> list[str]:
 def _install(requirements: list[Path]) -> None:
     pip = [*_pip(), "--disable-pip-version-check"]
     listed = [word for path in requirements for word in ("-r", str(path))]
-    uv = [str(ENVIRONMENT / "bin" / "uv"), "pip", "install", "--python", str(PYTHON), "--require-hashes", *listed]
+    # Compiled once here: every start of every role would otherwise do it again where nothing may be written later.
+    options = ["--python", str(PYTHON), "--compile-bytecode", "--require-hashes"]
+    uv = [str(ENVIRONMENT / "bin" / "uv"), "pip", "install", *options, *listed]
     if _succeeds([*pip, "install", "uv"]) and _succeeds(uv, _where_pip_looks(pip)):
         return
     print("  uv could not install the packages (see above); trying pip, which takes longer", flush=True)
