@@ -18,7 +18,7 @@ from venues.credentials import Secret
 from venues.errors import BreakerOpen
 from venues.health import CAPABILITIES, Capability, Channel, ChannelStats
 from venues.messages import Answer, CancelOrder, Lookup, MarketSpec, Permissions, PlaceOrder, Read
-from venues.ratelimit import DEFAULT_RULES, RULES, Budget, Priority
+from venues.ratelimit import Budget, Priority, rules_for
 from venues.targets import VenueTarget
 
 __all__ = ["Gateway", "SharedMarkets", "VenueTarget"]
@@ -46,7 +46,7 @@ class Gateway:
         self.venue = venue
         self.capabilities = facts.for_exchange(venue.exchange)
         self.last_error = ""
-        self._budget = Budget(RULES.get(self.capabilities.family, DEFAULT_RULES))
+        self._budget = Budget(rules_for(self.capabilities.family, is_test_server=bool(venue.rest_url)))
         self._breakers = {name: Breaker() for name in CAPABILITIES}
         self._channels = {name: Channel(name) for name in CAPABILITIES}
         self._adapter = adapter_class(venue.exchange)(

@@ -30,6 +30,10 @@ class BucketRule:
 
 
 DEFAULT_RULES = (BucketRule(name="requests", capacity=100, per_seconds=10, costs={"cancel": 1, "order": 1, "reconcile": 1, "poll": 1}),)
+# A paper or test server has limits of its own, which it tells by 429; the real exchange's would only slow it down.
+TEST_SERVER_RULES = (
+    BucketRule(name="requests", capacity=20_000, per_seconds=10, costs={"cancel": 1, "order": 1, "reconcile": 1, "poll": 1}),
+)
 RULES: dict[str, tuple[BucketRule, ...]] = {
     "binance": (
         BucketRule(name="weight", capacity=6000, per_seconds=60, costs={"cancel": 1, "order": 1, "reconcile": 20, "poll": 20}),
@@ -41,6 +45,11 @@ RULES: dict[str, tuple[BucketRule, ...]] = {
         BucketRule(name="orders", capacity=125, per_seconds=54, costs={"cancel": 1, "order": 1, "reconcile": 0, "poll": 0}),
     ),
 }
+
+
+def rules_for(family: str, *, is_test_server: bool) -> tuple[BucketRule, ...]:
+    """Return the limits of an exchange, or the wide ones of a server that only speaks like it."""
+    return TEST_SERVER_RULES if is_test_server else RULES.get(family, DEFAULT_RULES)
 
 
 class Bucket:
@@ -71,7 +80,9 @@ class Bucket:
         self._tokens = self.tokens(now) - self.rule.costs[priority]
 
     def set_used(self, used: float, now: float) -> None:
-        """Learn from the venue how much it has counted, when that is more than we have."""
+        """Learn from the venue how much it has counted, when that is more than we have; only a weight bucket can."""
+        if self.rule.name != "weight":
+            return
         self._tokens = min(self.tokens(now), self.rule.capacity - used)
 
 

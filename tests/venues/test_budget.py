@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from tests.venues.desk import until
 from venues.breaker import Breaker
 from venues.errors import BudgetExhausted
-from venues.ratelimit import CANCEL_RESERVE, DEFAULT_RULES, RANK, RULES, WAITING_MAX, BucketRule, Budget, Priority
+from venues.ratelimit import (
+    CANCEL_RESERVE,
+    DEFAULT_RULES,
+    RANK,
+    RULES,
+    TEST_SERVER_RULES,
+    WAITING_MAX,
+    BucketRule,
+    Budget,
+    Priority,
+    rules_for,
+)
 
 PRIORITIES: tuple[Priority, ...] = ("cancel", "order", "reconcile", "poll")
 RULE = BucketRule(
@@ -113,9 +124,18 @@ async def test_a_full_queue_and_a_ban_refuse_plainly() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@pytest.mark.parametrize("rules", [DEFAULT_RULES, *RULES.values()])
+@pytest.mark.parametrize("rules", [DEFAULT_RULES, TEST_SERVER_RULES, *RULES.values()])
 def test_every_priority_fits_its_buckets(rules: tuple[BucketRule, ...]) -> None:
     for rule in rules:
         for priority in PRIORITIES:
             floor = 0 if priority == "cancel" else rule.capacity * CANCEL_RESERVE
             assert rule.costs[priority] + floor <= rule.capacity
+
+
+def test_the_real_exchange_gets_its_own_limits_and_what_it_counted_is_learnt() -> None:
+    budget = Budget(rules_for("binance", is_test_server=False), lambda: 0.0)
+    budget.buckets[0].set_used(5_999, 0.0)
+    assert budget.try_take("poll") > 0
+    assert budget.try_take("cancel") == 0
+    assert rules_for("binance", is_test_server=True) == TEST_SERVER_RULES
+    assert rules_for("nobody", is_test_server=False) == DEFAULT_RULES

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +20,7 @@ from venues.errors import UnknownExchange
 from venues.exchanges import EXCHANGES
 from venues.targets import VenueTarget
 
-HARD_CODED = {"bitopro", "btcbox", "mudrex", "nado"}
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def leaves(node: Any) -> Iterator[str]:
@@ -62,6 +66,15 @@ async def test_an_unknown_exchange_names_the_nearest() -> None:
         clients.build(target, capabilities.for_exchange("binanse"), None, wire)
     await wire.close()
     assert "binance" in refused.value.nearest
+
+
+def test_web_does_not_load_ccxt() -> None:
+    program = (
+        "import django; django.setup(); import sys, venues.accounts, venues.credentials, venues.snapshots, venues.instruments;"
+        "sys.exit('ccxt' in sys.modules)"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings"}
+    assert subprocess.run([sys.executable, "-c", program], env=environment, cwd=ROOT, check=False).returncode == 0
 
 
 def test_the_default_promises_nothing() -> None:
