@@ -120,6 +120,19 @@ def test_a_broken_body_is_refused(api: APIClient, instrument: Instrument, raw: b
     assert refused(send(api, raw), status)["code"] == code
 
 
+def test_a_name_given_twice_is_refused_though_all_else_is_right(api: APIClient, instrument: Instrument) -> None:
+    raw = json.dumps(body())[:-1] + ', "quantity": "0.01"}'
+    error = refused(send(api, raw), 400)["errors"][0]
+    assert (error["field"], error["code"]) == ("quantity", "DUPLICATE")
+
+
+@pytest.mark.parametrize("query", ["fills/?order=junk", "ledger/?entry=1", "breaks/?order=x", "halts/?in_force=maybe"])
+def test_a_filter_by_id_or_flag_refuses_what_is_neither(api: APIClient, query: str) -> None:
+    answer = api.get(f"/api/v1/{query}")
+    field = query.split("?")[1].split("=")[0]
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)
+
+
 @pytest.mark.parametrize(
     "content_type",
     [
