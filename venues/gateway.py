@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -66,6 +67,11 @@ class Gateway:
     async def close(self) -> None:
         """Close the session and every socket."""
         await self._adapter.close()
+
+    def permit_trading(self, may_trade: bool) -> None:
+        """Follow the venue's live switch while the gateway stays open: without it, place() sends nothing."""
+        self.venue = replace(self.venue, may_trade=may_trade)
+        self._adapter.target = self.venue
 
     @property
     def clock_offset_ms(self) -> int:

@@ -172,6 +172,14 @@ async def test_a_live_venue_without_permission_sends_nothing(paper: PaperVenue, 
     assert desk.placed() == 0
 
 
+async def test_the_live_switch_works_on_an_open_gateway(desk: Desk) -> None:
+    desk.gateway.permit_trading(False)
+    assert (await desk.gateway.place(desk.order())).code == "VENUE_LIVE_DISABLED"
+    desk.gateway.permit_trading(True)
+    assert (await desk.gateway.place(desk.order())).outcome == "accepted"
+    assert desk.placed() == 1
+
+
 async def test_a_hundred_orders_at_once(desk: Desk) -> None:
     orders = [desk.order(quantity=Decimal("0.001"), window_ms=20_000) for _ in range(100)]
     answers = await asyncio.gather(*(desk.gateway.place(order) for order in orders))
