@@ -6,8 +6,10 @@ from typing import Literal
 
 from project.lib import audit, clock, feed
 from risk.models import Halt
+from venues.models import Account, Venue
 
 SCOPES = ("global", "venue:<code>", "account:<code>")
+_COVERED: dict[str, type[Account | Venue]] = {"account": Account, "venue": Venue}
 
 
 class Refused(Exception):
@@ -16,9 +18,8 @@ class Refused(Exception):
 
 def engage(scope: str, reason: str, actor: str, state: str = "halted") -> Halt:
     """Stop new orders in a scope from this commit on. Raises Refused for an unknown scope, state or empty reason."""
-    kind, _, code = scope.partition(":")
-    if (kind, bool(code)) not in {("global", False), ("venue", True), ("account", True)}:
-        raise Refused(f"scope must be one of {', '.join(SCOPES)}")
+    if wrong := problem_with(scope):
+        raise Refused(wrong)
     if state not in Halt.State.values:
         raise Refused("state must be halted or reducing")
     if not reason.strip():
@@ -28,6 +29,16 @@ def engage(scope: str, reason: str, actor: str, state: str = "halted") -> Halt:
         audit.record(actor, "halt.engage", scope, {"halt": str(halt.id), "state": state, "reason": halt.reason})
         _announce(halt, "halt.engaged")
     return halt
+
+
+def problem_with(scope: str) -> str:
+    """Return what is wrong with a scope, or nothing. A stop with a mistyped code would stop nothing and look as if it did."""
+    kind, _, code = scope.partition(":")
+    if scope == "global":
+        return ""
+    if kind not in _COVERED or not code:
+        return f"scope must be one of {', '.join(SCOPES)}"
+    return "" if _COVERED[kind].objects.filter(pk=code).exists() else f"there is no {kind} {code}"
 
 
 def release(halt: Halt, reason: str, actor: str) -> Halt:

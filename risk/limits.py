@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from project.lib import audit, clock, feed
+from risk import halts
 from risk.models import Limit
 
 
@@ -22,9 +23,14 @@ def in_force(account: str, venue: str) -> dict[str, Decimal]:
 
 
 def put(scope: str, name: str, value: Decimal, actor: str) -> Limit:
-    """Set a limit for a scope, with its version counted up and the change audited."""
+    """Set a limit for a scope, with its version counted up and the change audited.
+
+    Raises Refused for an unknown name or scope, or a value that is not greater than zero.
+    """
     if name not in Limit.Name.values:
         raise Refused(f"limit must be one of {', '.join(Limit.Name.values)}")
+    if wrong := halts.problem_with(scope):
+        raise Refused(wrong)
     if value <= 0:
         raise Refused("a limit must be greater than zero; to stop trading use a halt")
     with feed.transaction():
