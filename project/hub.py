@@ -77,7 +77,10 @@ class Hub:
         loop = asyncio.get_running_loop()
 
         def poke(channel: str, payload: str) -> None:
-            loop.call_soon_threadsafe(self._poked.set)
+            try:
+                loop.call_soon_threadsafe(self._poked.set)
+            except RuntimeError:
+                pass  # the server is shutting down; nobody listens any more
 
         listener = Listener([feed.FEED_CHANNEL], poke)
         listener.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.contrib.auth.models import User
 
@@ -16,7 +17,7 @@ from reconciliation.models import Break, BreakEvent, Coverage, Run
 from risk import halts, limits
 from tests import factories
 from venues.messages import FillReport, OrderReport
-from venues.models import Account, Surface, Venue
+from venues.models import Account, Surface
 
 PAPER, LIVE = "http://127.0.0.1:8900/binance/main", ""
 SYMBOLS = {"BTC/USDT": "64012.1", "ETH/USDT": "3120.44", "SOL/USDT": "142.318", "XRP/USDT": "0.61234"}
@@ -35,12 +36,12 @@ def desk() -> list[Account]:
     for venue in (paper, sandbox):
         for symbol, price in SYMBOLS.items():
             factories.InstrumentFactory(venue=venue, symbol=symbol, last_price=Decimal(price))
-    wanted: list[tuple[str, Venue, str, str]] = [
+    wanted: list[tuple[str, Any, str, str]] = [
         ("paper-main", paper, "ready", ""),
         ("paper-hedge", paper, "recovering", "comparing balances after the owner changed"),
         ("kraken-demo", sandbox, "disabled", "the probe failed: the venue answered EAPI:Invalid key"),
     ]
-    made = []
+    made: list[Any] = []
     for code, venue, status, reason in wanted:
         account = factories.AccountFactory(code=code, venue=venue, status=status, status_reason=reason, label=f"desk {code}")
         factories.CredentialFactory(account=account, version=1, is_active=True, created_by="operator", permissions={"can_read": True, "can_trade": True})
