@@ -149,7 +149,7 @@ def test_another_venue_order_id_is_not_this_order(account: Account) -> None:
 def test_a_claim_of_more_than_is_booked_waits_for_the_fills(account: Account) -> None:
     order = sending(account)
     assert apply(order, FILLED) == ["needs_fills"]
-    assert (order.status, order.filled_quantity, order.venue_order_id) == ("open", 0, "v-1")
+    assert (order.status, order.filled_quantity, order.venue_order_id) == ("open", D(0), "v-1")
     assert apply(order, CANCELLED) == ["needs_fills"] and order.status == "open"
     apply(order, CANCELLED, is_final=True)
     assert order.status == "cancelled"

@@ -93,7 +93,8 @@ FILLS = st.lists(
 @given(FILLS)
 def test_whatever_fills_come_every_entry_balances_and_every_balance_is_its_fold(trades: list[Any]) -> None:
     account = make_account()
-    order, expected = sending(account), defaultdict(Decimal)
+    order = sending(account)
+    expected: dict[str, Decimal] = defaultdict(Decimal)
     for number, (side, quantity, price, quote, fee_units, fee_asset) in enumerate(trades):
         fee = D(fee_units).scaleb(-18)
         apply(order, fill(f"t-{number}", str(quantity), side=side, price=price, quote_quantity=quote, fee=fee, fee_asset=fee_asset))

@@ -8,18 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.conf import settings
 
 from orders import cancellation, doubts, fold, intake, leases, submission
 from orders.models import Anomaly, Attempt, Intent, Order
-from orders.service import Service, Timing
+from orders.service import Service
 from orders.states import Status
-from orders.writer import Writer
 from project.lib import clock, feed
 from risk import halts, limits
 from tests.orders.scene import apply, at, fill, moved, queued, report
-from venues.credentials import Secret
-from venues.gateway import Gateway, SharedMarkets, VenueTarget
 from venues.messages import Answer
 from venues.models import Account, Instrument
 
@@ -28,15 +24,6 @@ ACCEPTED = Answer(outcome="accepted", venue_order_id="v-1")
 UNKNOWN = Answer(outcome="unknown", code="TIMEOUT", message="no answer \0 in time", raw="\0<html>")
 NOT_SENT = Answer(outcome="not_sent", code="CONNECTION_REFUSED")
 REJECTED = Answer(outcome="rejected", code="INSUFFICIENT_FUNDS", message="not enough", venue_code="-2010")
-
-
-@pytest.fixture
-def service(account: Account) -> Service:
-    venue = account.venue
-    target = VenueTarget(code=venue.code, exchange=venue.exchange, rest_url=venue.rest_url, ws_url="", sandbox=False, may_trade=True)
-    gateway = Gateway(account.code, target, Secret("key", "secret"), shared=SharedMarkets())
-    [lease] = leases.acquire("executor", 60)
-    return Service(account=account.code, venue=venue.code, lease=lease, gateway=gateway, writer=Writer(), timing=Timing(**settings.EXECUTOR))
 
 
 def begin(service: Service, order: Order) -> Any:
