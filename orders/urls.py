@@ -10,6 +10,7 @@ urlpatterns = [
     path("orders/", blotter.blotter, name="orders"),
     path("orders/new/", ticket.ticket, name="order_new"),
     path("orders/new/preview/", ticket.preview, name="order_preview"),
+    path("orders/cancellations/", blotter.cancel_many, name="orders_cancel"),
     path("orders/by-client-id/<str:client_order_id>/", blotter.by_client_id, name="order_by_client_id"),
     path("orders/<uuid:order_id>/", blotter.order, name="order"),
     path("orders/<uuid:order_id>/cancellation/", blotter.cancel, name="order_cancel"),

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from orders import intake, queries, states
 from orders.models import Intent, Order
-from project.lib import access, clock, pages
+from project.lib import access, clock, ids, pages
 from venues.models import Account
 
 STATUSES = [status.value for status in states.Status]
@@ -80,6 +80,22 @@ def cancel(request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
     if request.headers.get("HX-Request"):
         return _row(request, order_id)
     return pages.done(request, "Cancel requested. The order may still fill until the venue confirms.", back)
+
+
+@pages.command("orders")
+def cancel_many(request: HttpRequest) -> HttpResponse:
+    wanted = [text for text in request.POST.getlist("order") if ids.is_uuid(text)][: pages.PAGE_ROWS]
+    asked, skipped, actor = 0, list[str](), access.caller(request).actor
+    for found in Order.objects.filter(pk__in=wanted).order_by("created_at", "id"):
+        try:
+            intake.request_cancellation(found, actor=actor)
+            asked += 1
+        except intake.NotCancellable:
+            skipped.append(found.client_order_id)
+    if not asked:
+        return pages.refused(request, f"{len(skipped)} ticked, none of them alive.", "/orders/")
+    left = f" Skipped, ended already: {', '.join(skipped[:10])}." if skipped else ""
+    return pages.done(request, f"{asked} cancel{'' if asked == 1 else 's'} requested; they may still fill until the venue confirms.{left}", "/orders/")
 
 
 def _row(request: HttpRequest, order_id: uuid.UUID, status: int = 200) -> HttpResponse:

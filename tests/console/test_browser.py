@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,7 @@ from tests.console import paths, running, world
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PORT = 9063
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LIVE = re.compile(r"^live · seq")
 
 
@@ -22,7 +24,7 @@ def browser(django_db_setup: None) -> Iterator[Browser]:
     # The driver runs an event loop of its own in this thread; the tests' queries are synchronous all the same.
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as driver:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        started = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage"])
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield started
         started.close()
 

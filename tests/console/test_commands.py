@@ -84,6 +84,17 @@ def test_cancel_from_the_row_answers_with_the_row(account: Account, sign_in: Sig
     assert AuditEntry.objects.filter(action="order.cancel", actor="trader").count() == 1
 
 
+def test_cancel_of_exactly_the_ticked_orders(account: Account, sign_in: SignIn) -> None:
+    client = sign_in("trader")
+    alive, other = factories.OrderFactory(account=account), factories.OrderFactory(account=account)
+    ended = factories.OrderFactory(account=account, status="filled", client_order_id="ended-1")
+    client.post("/orders/cancellations/", {"order": [str(alive.id), str(ended.id), "nonsense"]})
+    assert list(Intent.objects.values_list("order_id", flat=True)) == [alive.id]
+    assert "1 cancel requested" in (said := flashed(client)) and "ended-1" in said
+    assert not Intent.objects.filter(order=other).exists()
+    assert sign_in("viewer").post("/orders/cancellations/", {"order": str(other.id)}).status_code == 403
+
+
 def test_every_change_needs_its_role_and_a_token(account: Account, sign_in: SignIn) -> None:
     order = factories.OrderFactory(account=account)
     letter, difference, halt = factories.DeadLetterFactory(), factories.BreakFactory(), factories.HaltFactory()

@@ -114,3 +114,10 @@ def short(text: Any) -> str:
 def said(detail: dict[str, Any]) -> str:
     """Return the words a person left with a decision."""
     return str(detail.get("reason") or detail.get("text") or detail.get("owner") or "")
+
+
+@register.filter
+def told(detail: dict[str, Any]) -> str:
+    """Write the detail of an audit entry on one line; what is empty is left out."""
+    shown = {name: value for name, value in detail.items() if value not in ("", None, [], {})}
+    return " · ".join(f"{name.replace('_', ' ')}: {value}" for name, value in shown.items())
