@@ -35,7 +35,8 @@ def preview(request: HttpRequest) -> HttpResponse:
 
 def _initial(request: HttpRequest) -> dict[str, Any]:
     values = {name: request.GET[name] for name in SHOWN if name in request.GET}
-    values.setdefault("account", Account.objects.order_by("code").values_list("code", flat=True).first() or "")
+    codes = dict(Account.objects.order_by("-code").values_list("status", "code"))
+    values.setdefault("account", codes.get("ready") or next(iter(codes.values()), ""))
     return {"side": "buy", "type": "limit", **values, "client_order_id": new_client_order_id()}
 
 

@@ -43,6 +43,11 @@ async def test_a_request_and_its_answer() -> None:
     assert status == 200 and headers[b"content-type"] == b"application/json" and b'"ok"' in body
 
 
+async def test_cookies_carry_no_space_that_a_strict_server_refuses() -> None:
+    _, headers, _, _ = await answer(scope(path="/login/"))
+    assert headers[b"set-cookie"].startswith(b"csrftoken=")
+
+
 async def test_head_has_no_body() -> None:
     status, headers, body, _ = await answer(scope("HEAD"))
     assert status == 200 and body == b"" and int(headers[b"content-length"]) > 0
