@@ -22,7 +22,7 @@ from venues.models import Account, Instrument
 D = Decimal
 ACCEPTED = Answer(outcome="accepted", venue_order_id="v-1")
 UNKNOWN = Answer(outcome="unknown", code="TIMEOUT", message="no answer \0 in time", raw="\0<html>")
-NOT_SENT = Answer(outcome="not_sent", code="CONNECTION_REFUSED")
+NOT_SENT = Answer(outcome="not_sent", code="CONNECTION_REFUSED", transient=True)
 REJECTED = Answer(outcome="rejected", code="INSUFFICIENT_FUNDS", message="not enough", venue_code="-2010")
 
 
@@ -102,6 +102,7 @@ def test_the_last_gate_denies_what_changed_since_intake(service: Service, accoun
         (REJECTED, "rejected", "INSUFFICIENT_FUNDS", "rejected"),
         (UNKNOWN, "unknown", "TIMEOUT", "unknown"),
         (NOT_SENT, "queued", "", "not_sent"),
+        (dataclasses.replace(NOT_SENT, transient=False), "denied", "SUBMIT_NOT_SENT", "not_sent"),
     ],
 )
 def test_an_answer_moves_the_order(service: Service, account: Account, answer: Answer, status: str, code: str, outcome: str) -> None:
@@ -167,7 +168,12 @@ def test_an_answer_after_another_owner_took_over_settles_what_it_can(
 def test_an_answer_after_absence_was_proved_changes_nothing(service: Service, account: Account, answer: Answer) -> None:
     order = queued(account)
     begun = begin(service, order)
-    order = moved(moved(order, Status.UNKNOWN), Status.DENIED, code="SUBMIT_NOT_ACCEPTED")
+    with feed.transaction():
+        doubts.begin_recovery(account.code, clock.now())
+    order = moved(order, Status.UNKNOWN, code="OWNER_LOST")
+    with feed.transaction():
+        doubts.settle(order, "never_accepted", action="submit", actor="executor", rows=[])
+    order = moved(order, Status.DENIED, code="SUBMIT_NOT_ACCEPTED")
     finish(order, begun, answer)
     assert (order.status, order.reason_code) == ("denied", "SUBMIT_NOT_ACCEPTED") and not Anomaly.objects.exists()
 
