@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
+from django.db import connections
 from django.test import Client
 
 from project import asgi, consumers, hub
@@ -19,6 +21,12 @@ from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOST = "127.0.0.1:9062"
+
+
+@pytest.fixture(autouse=True)
+async def connections_end_with_the_test() -> AsyncIterator[None]:
+    yield
+    await sync_to_async(connections.close_all)()
 
 
 def _cookie(role: str = "viewer") -> str:
