@@ -22,6 +22,8 @@ def request_look(letter: DeadLetter, *, actor: str) -> Intent:
 
 def request_binding(letter: DeadLetter, *, venue_order_id: str, actor: str, reason: str) -> Intent:
     """State that a certain venue order is this order; the owner verifies it with the venue before it believes so."""
+    if letter.attempt is not None and letter.attempt.action == "cancel":
+        raise Refused("this doubt is about a cancel: the order is known already. Look again, or declare the cancel without effect")
     if not venue_order_id.strip() or len(venue_order_id) > 100:
         raise Refused("name the venue's order id (1 to 100 characters)")
     return _request(letter, "bind", actor, {"venue_order_id": venue_order_id.strip(), "reason": _reason(reason)})
@@ -38,6 +40,7 @@ def _reason(reason: str) -> str:
     return reason.strip()[:500]
 
 
+@feed.retried
 def _request(letter: DeadLetter, action: str, actor: str, data: dict[str, Any]) -> Intent:
     with feed.transaction():
         letter = DeadLetter.objects.select_for_update().get(pk=letter.pk)

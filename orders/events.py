@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from project.lib import clock, decimals, feed
 from venues.messages import FillReport, OrderReport
 
 ZERO = Decimal(0)
+ONCE_PER = timedelta(hours=1)
 Applied = Literal["applied", "stale", "needs_fills", "illegal"]
 _REPORTED = {"open": Status.OPEN, "cancelled": Status.CANCELLED, "expired": Status.EXPIRED, "rejected": Status.REJECTED}
 
@@ -29,10 +30,10 @@ def lock(order_id: uuid.UUID) -> Order:
 def open_order(order: Order, *, verdict: Status, code: str = "", message: str = "", kind: str = "") -> Order:
     """Insert a new order with its first events: received, then queued or denied (or the state an external one has)."""
     now = clock.now()
-    first = _next_sequence(order.account_id, 2)
     order.status, order.reason_code, order.reason_message, order.version = verdict, code, message, 2
     order.created_at = order.updated_at = now
     order.save(force_insert=True)
+    first = _next_sequence(order.account_id, 2)  # after the row: everybody locks orders before the account's counter
     body = {"code": code, "message": message} if code else {}
     received = {"side": order.side, "type": order.type, "quantity": decimals.write(order.quantity)}
     OrderEvent.objects.bulk_create(
@@ -68,8 +69,8 @@ def record(
     message, venue_code = doubts.storable(message), doubts.storable(venue_code)
     if to is not None and to != before and not states.may_follow(before, to):
         details |= {"refused_move": to, "kind": kind}
-        _append(order, "illegal_transition", before, details, source, received_at, occurred_at)
-        note_anomaly(order.account_id, Anomaly.Kind.ILLEGAL_TRANSITION, str(order.id), order=order, data=details)
+        if note_anomaly(order.account_id, Anomaly.Kind.ILLEGAL_TRANSITION, str(order.id), order=order, data=details):
+            _append(order, "illegal_transition", before, details, source, received_at, occurred_at)
         return False
     if to is not None and to != before and order.reason_code:
         code = code or ""  # a reason explains one status; leaving it must not leave "never accepted" on a live order
@@ -83,7 +84,7 @@ def record(
     if code is not None:
         order.reason_code, order.reason_message, order.reason_venue_code = code, message[:500], venue_code[:64]
         details |= {"code": code, "message": message, "venue_code": venue_code}
-    if venue_order_id and not order.venue_order_id:
+    if venue_order_id and not order.venue_order_id and _is_free(order, venue_order_id):
         order.venue_order_id = venue_order_id
         details["venue_order_id"] = venue_order_id
     _append(order, kind, before, details, source, received_at, occurred_at)
@@ -119,7 +120,7 @@ def apply_report(
     to = _REPORTED[report.status]
     if to == Status.OPEN and order.filled_quantity > 0:
         to = Status.PARTIALLY_FILLED
-    if to == order.status or (states.is_stale(Status(order.status), to) and order.status != Status.DENIED):
+    if to == order.status or (states.is_stale(Status(order.status), to) and order.status not in {Status.DENIED, Status.REJECTED}):
         return _learn_id(order, report, source, received_at)
     settled = to in states.TERMINAL
     moved = record(
@@ -185,10 +186,23 @@ def note_anomaly(
     order: Order | None = None,
     fill: Fill | None = None,
     data: dict[str, Any],
-) -> None:
-    """Write down a venue fact that should not have happened, for reconciliation to make a break of."""
-    Anomaly.objects.create(account_id=account, kind=kind, subject=subject[:200], order=order, fill=fill, data=doubts.storable(data))
+) -> bool:
+    """Write down a venue fact that should not have happened, for reconciliation to make a break of; once, not each read."""
+    data = doubts.storable(data)
+    recent = Anomaly.objects.filter(account_id=account, kind=kind, subject=subject[:200], seen_at__gt=clock.now() - ONCE_PER)
+    if recent.filter(data=data).exists():
+        return False
+    Anomaly.objects.create(account_id=account, kind=kind, subject=subject[:200], order=order, fill=fill, data=data)
     feed.announce("breaks", f"anomaly.{kind}", subject[:64], account=account)
+    return True
+
+
+def _is_free(order: Order, venue_order_id: str) -> bool:
+    taken = Order.objects.filter(account_id=order.account_id, symbol=order.symbol, venue_order_id=venue_order_id).first()
+    if taken is not None:
+        data = {"venue_order_id": venue_order_id, "belongs_to": str(taken.id)}
+        note_anomaly(order.account_id, Anomaly.Kind.ILLEGAL_TRANSITION, str(order.id), order=order, data=data)
+    return taken is None
 
 
 def _status_after_fill(order: Order, before: Status, is_late: bool) -> Status | None:

@@ -25,11 +25,12 @@ from orders.states import Status
 from orders.writer import Writer
 from project.lib import clock, feed, notify
 from venues.gateway import SharedMarkets
+from venues.models import Account, Credential
 
 logger = logging.getLogger(__name__)
 QUEUED_MAX = 500
 Result = TypeVar("Result")
-Work = tuple[dict[str, list[uuid.UUID]], dict[str, list[tuple[uuid.UUID, str]]]]
+Work = tuple[dict[str, list[uuid.UUID]], dict[str, list[tuple[uuid.UUID, str]]], dict[str, tuple[object, ...]]]
 
 
 class Executor:
@@ -54,7 +55,7 @@ class Executor:
         self._writer.start()
 
         def wake(channel: str, account: str) -> None:
-            loop.call_soon_threadsafe(self._on_wake, account)
+            loop.call_soon_threadsafe(self._wake.set)
 
         listener = notify.Listener([feed.WORK_CHANNEL], wake)
         listener.start()
@@ -69,11 +70,6 @@ class Executor:
         finally:
             listener.stop()
             await self._drain()
-
-    def _on_wake(self, account: str) -> None:
-        for code in [account] if account in self._owners else list(self._owners):
-            self._owners[code][0].look_at_account()
-        self._wake.set()
 
     async def _hold_leases(self) -> None:
         while True:
@@ -109,11 +105,13 @@ class Executor:
             self._wake.clear()
             codes = list(self._owners)
             try:
-                queued, wishes = await self._writer.run(partial(_waiting, codes))
+                queued, wishes, accounts = await self._writer.run(partial(_waiting, codes))
                 for code in codes:
-                    owner = self._owners[code][0] if code in self._owners else None
-                    if owner is not None and (queued.get(code) or wishes.get(code)):
-                        owner.offer(queued.get(code, []), wishes.get(code, []))
+                    if code not in self._owners:
+                        continue
+                    owner = self._owners[code][0]
+                    owner.notice(accounts.get(code))
+                    owner.offer(queued.get(code, []), wishes.get(code, []))
                 if clock.monotonic_seconds() - denied_at > 1:
                     denied_at = clock.monotonic_seconds()
                     for owner, _ in list(self._owners.values()):
@@ -158,4 +156,7 @@ def _waiting(codes: list[str]) -> Work:
     waiting = Intent.objects.filter(account_id__in=codes, done_at=None).order_by("requested_at", "id")
     for code, pk, action in waiting.values_list("account_id", "id", "action")[:QUEUED_MAX]:
         wishes[code].append((pk, action))
-    return queued, wishes
+    fields = ("activation_requested_at", "probe_waived_by", "venue__rest_url", "venue__ws_url", "venue__is_live")
+    keys = dict(Credential.objects.filter(account_id__in=codes, is_active=True).values_list("account_id", "id"))
+    rows = Account.objects.filter(code__in=codes).values_list("code", *fields)
+    return queued, wishes, {code: (*rest, keys.get(code)) for code, *rest in rows}

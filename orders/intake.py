@@ -37,6 +37,7 @@ class NotCancellable(Exception):
     """The order has ended; there is nothing left to cancel."""
 
 
+@feed.retried
 def accept(request: OrderRequest, account: Account, *, source: str) -> Accepted:
     """Turn a request into an order, once for ever per account and client order id.
 
@@ -76,6 +77,7 @@ def accept(request: OrderRequest, account: Account, *, source: str) -> Accepted:
     return Accepted(order, is_new=True)
 
 
+@feed.retried
 def request_cancellation(order: Order, *, actor: str) -> Intent:
     """Ask the owner to cancel an order; asking again while one request waits returns that one.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -11,6 +11,7 @@ from django.db import connection
 
 from orders.models import Balance, Fill, Position, Posting
 from project.lib import clock, decimals, feed, ids
+from venues.messages import BalanceReport
 from venues.models import Account
 
 ZERO = Decimal(0)
@@ -104,21 +105,24 @@ def totals(account: Account) -> dict[str, Decimal]:
     return dict(Balance.objects.filter(account=account).values_list("asset", "total"))
 
 
-def note_venue_balance(account_code: str, asset: str, *, total: Decimal, free: Decimal, held: Decimal) -> None:
-    """Keep beside our total what the venue says; this never changes our total."""
+def note_venue_balances(account_code: str, reports: Sequence[BalanceReport]) -> None:
+    """Keep beside our totals what the venue says; this never changes our totals."""
     now = clock.now()
+    if not reports:
+        return
     Balance.objects.bulk_create(
         [
             Balance(
-                account_id=account_code, asset=asset, venue_total=total, venue_free=free, venue_held=held, as_of=now,
-                updated_at=now,
+                account_id=account_code, asset=report.asset, venue_total=report.total, venue_free=report.free,
+                venue_held=report.held, as_of=now, updated_at=now,
             )
+            for report in sorted(reports, key=lambda report: report.asset)
         ],
         update_conflicts=True,
         unique_fields=["account", "asset"],
         update_fields=["venue_total", "venue_free", "venue_held", "as_of", "updated_at"],
     )  # fmt: skip
-    feed.announce("balances", "balance.reported", f"{account_code}:{asset}", account=account_code)
+    feed.announce("balances", "balances.reported", account_code, account=account_code)
 
 
 def _post(

@@ -23,6 +23,7 @@ from venues.models import Account, AccountStatus, Credential
 logger = logging.getLogger(__name__)
 IN_FLIGHT_MAX = 64
 RETRY_SECONDS = 3.0
+REST_SECONDS = 1.0
 Idle = tuple[AccountStatus, str]
 
 
@@ -35,8 +36,10 @@ class Owner:
         self._writer, self._timing, self._shared = writer, timing, shared
         self._busy: dict[uuid.UUID, asyncio.Task[bool]] = {}
         self._changed = asyncio.Event()
+        self._resting: dict[uuid.UUID, float] = {}
         self._slots = asyncio.Semaphore(IN_FLIGHT_MAX)
         self._served: tuple[object, ...] = ()
+        self._noticed: object = None
         self._why_closed = "it is not activated"
 
     def nonce_floor(self) -> int:
@@ -56,9 +59,11 @@ class Owner:
             if service.is_open or action == "cancel":
                 self._take(intent_id, partial(carry, service, intent_id))
 
-    def look_at_account(self) -> None:
-        """Let the owner notice a new activation request, key or status."""
-        self._changed.set()
+    def notice(self, seen: object) -> None:
+        """Take what the account's rows say now; a new activation request, key or address makes the owner start over."""
+        if seen != self._noticed:
+            self._noticed = seen
+            self._changed.set()
 
     async def run(self) -> None:
         """Serve until cancelled; every failure closes the gate, says why on the account's page and is tried again."""
@@ -139,9 +144,8 @@ class Owner:
 
     async def _until_changed(self) -> None:
         while True:
+            await self._changed.wait()
             self._changed.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), 5.0)
             account, credential = await self._writer.run(self._load)
             if _fingerprint(account, credential) != self._served or credential is None:
                 raise _Changed
@@ -149,9 +153,8 @@ class Owner:
     async def _rest(self, idle: Idle) -> None:
         await self._say(*idle)
         self._why_closed = idle[1]
+        await self._changed.wait()
         self._changed.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), 5.0)
 
     async def deny_stale(self) -> None:
         """Deny orders that waited too long while the gate was shut."""
@@ -165,7 +168,7 @@ class Owner:
         self._served = (*self._served[:1], status, *self._served[2:])
 
     def _take(self, key: uuid.UUID, work: Callable[[], Awaitable[bool]]) -> None:
-        if key in self._busy:
+        if key in self._busy or self._resting.get(key, 0.0) > clock.monotonic_seconds():
             return
 
         async def carry() -> bool:
@@ -178,6 +181,9 @@ class Owner:
 
     def _put_down(self, key: uuid.UUID, task: asyncio.Task[bool]) -> None:
         self._busy.pop(key, None)
+        self._resting = {name: until for name, until in self._resting.items() if until > clock.monotonic_seconds()}
+        if not task.cancelled() and task.exception() is None and not task.result():
+            self._resting[key] = clock.monotonic_seconds() + REST_SECONDS  # it could not go now: not again at once
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("account %s: work on %s failed with %s", self.lease.account, key, type(error).__name__, exc_info=error)
 

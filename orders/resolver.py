@@ -20,18 +20,20 @@ LOOKUP_SECONDS_AFTER_LETTER = 30
 
 async def resolve(service: Service) -> int:
     """Take every unresolved attempt of the account one step further. Returns how many are left."""
-    attempts = await service.writer.run(lambda: doubts.unresolved(service.account))
+    attempts, stuck = await service.writer.run(lambda: (doubts.unresolved(service.account), _stuck_cancels(service)))
+    if not attempts and not stuck:
+        return 0
     now = clock.now()
     due = [attempt for attempt in attempts if _is_due(service, attempt, now)]
     for attempt in due:
         await _look(service, attempt)
-    await _check_stuck_cancels(service)
+    await _check_stuck_cancels(service, stuck)
     if due:
         await _prove_absences(service)
     for attempt in await service.writer.run(lambda: doubts.unresolved(service.account)):
         if (clock.now() - attempt.sent_at).total_seconds() >= service.timing.dead_letter_seconds:
             await service.writer.run_until_committed(partial(_park, service, attempt))
-    return len(attempts)
+    return len(attempts) + len(stuck)
 
 
 async def look_again(service: Service, letter: DeadLetter) -> str:
@@ -198,19 +200,19 @@ async def _explain_books(service: Service, attempts: list[Attempt]) -> Evidence 
     return Evidence(source="books", at=clock.now(), answer="trades and balances are explained without it", detail=explained)
 
 
-async def _check_stuck_cancels(service: Service) -> None:
+def _stuck_cancels(service: Service) -> list[tuple[Order, Attempt]]:
+    orders = Order.objects.filter(
+        account_id=service.account, mutation=Mutation.CANCEL_PENDING, status__in=[s.value for s in states.AT_VENUE],
+        updated_at__lt=clock.now() - timedelta(seconds=1),
+    )  # fmt: skip
+    newest = [(order, order.attempts.filter(action="cancel").order_by("-sent_at").first()) for order in orders[:20]]
+    return [(order, attempt) for order, attempt in newest if attempt is not None and attempt.outcome == "accepted"]
+
+
+async def _check_stuck_cancels(service: Service, stuck: list[tuple[Order, Attempt]]) -> None:
     """An accepted cancel that does not end its order is looked up until it does, or counts as not applied."""
     lag = service.gateway.capabilities.read_lag_seconds + service.timing.lookup_interval_seconds
-
-    def stuck() -> list[tuple[Order, Attempt]]:
-        orders = Order.objects.filter(
-            account_id=service.account, mutation=Mutation.CANCEL_PENDING, status__in=[s.value for s in states.AT_VENUE],
-            updated_at__lt=clock.now() - timedelta(seconds=1),
-        )  # fmt: skip
-        newest = [(order, order.attempts.filter(action="cancel").order_by("-sent_at").first()) for order in orders[:20]]
-        return [(order, attempt) for order, attempt in newest if attempt is not None and attempt.outcome == "accepted"]
-
-    for order, attempt in await service.writer.run(stuck):
+    for order, attempt in stuck:
         report = await sweeps.look_up(service, order.pk, source="lookup")
         is_old = (clock.now() - attempt.sent_at).total_seconds() > lag
         if report is not None and report.status == "open" and is_old:

@@ -57,6 +57,6 @@ class Service:
         """
         left_ms = int(self.lease.left_seconds() * 1000)
         window_ms = min(WINDOW_MS, self.gateway.capabilities.window_max_ms or WINDOW_MS, left_ms)
-        if window_ms < WINDOW_MS_MIN:
+        if window_ms < max(WINDOW_MS_MIN, self.gateway.capabilities.window_min_ms):
             return None
         return int(clock.now().timestamp() * 1000), window_ms

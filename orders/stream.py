@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime
 from functools import partial
 
-from orders import sweeps
+from orders import doubts, sweeps
 from orders.service import Service
 from venues.messages import Report, StreamState
 from venues.models import RawFrame
@@ -79,7 +79,7 @@ class Stream:
 
     def _keep(self, frames: list[tuple[str, datetime]]) -> None:
         RawFrame.objects.bulk_create(
-            [RawFrame(account_id=self._service.account, channel="stream", received_at=at, body=body) for body, at in frames]
+            [RawFrame(account_id=self._service.account, channel="stream", received_at=at, body=doubts.storable(body)) for body, at in frames]
         )
 
 

@@ -130,10 +130,10 @@ def _not_sent(order: Order, answer: Answer, received_at: datetime) -> None:
             order, "denied", source="executor", received_at=received_at, to=Status.DENIED, code="SUBMIT_NOT_SENT",
             message=f"It never left for the venue ({answer.code}). No money is at risk.", data=data,
         )  # fmt: skip
-    elif failed >= TRIES_MAX:
+    elif failed >= TRIES_MAX or not answer.transient:
         events.record(
             order, "denied", source="executor", received_at=received_at, to=Status.DENIED, code="SUBMIT_NOT_SENT",
-            message=f"{failed} tries never reached the venue ({answer.code}). No money is at risk.", data=data,
+            message=f"It never left for the venue ({answer.code}, tried {failed} times). No money is at risk.", data=data,
         )  # fmt: skip
     else:
         events.record(order, "queued", source="executor", received_at=received_at, to=Status.QUEUED, data=data)

@@ -28,10 +28,17 @@ async def fills(service: Service, *, reason: str) -> Read:
     """Fetch trades from the watermark less the overlap, book the new ones, keep the snapshot."""
     since, symbols, sequence = await service.writer.run(lambda: _fills_plan(service))
     read = await service.gateway.read(Surface.FILLS, since=since, symbols=symbols)
-    rows = [row for row in read.rows if (row.symbol, row.venue_trade_id) not in service.trades_before_opening]
-    unmatched = await service.writer.run_until_committed(lambda: apply_reports(service, rows, source="rest"))
-    await adopt_unmatched(service, unmatched)
-    await service.writer.run_until_committed(lambda: _capture(service, Surface.FILLS, read, reason, sequence, since))
+
+    def take() -> list[OrderReport | FillReport]:
+        unmatched = apply_reports(service, _new_fills(service, read.rows), source="rest")
+        if not unmatched:
+            _capture(service, Surface.FILLS, read, reason, sequence, since)
+        return unmatched
+
+    unmatched = await service.writer.run_until_committed(take)
+    if unmatched:
+        await adopt_unmatched(service, unmatched)
+        await service.writer.run_until_committed(lambda: _capture(service, Surface.FILLS, read, reason, sequence, since))
     return read
 
 
@@ -39,12 +46,16 @@ async def open_orders(service: Service, *, reason: str) -> Read:
     """Fetch open orders, apply them, and look up each order of ours that should be among them and is not."""
     sequence = await service.writer.run(lambda: _sequence(service.account))
     read = await service.gateway.read(Surface.OPEN_ORDERS)
-    unmatched = await service.writer.run_until_committed(lambda: apply_reports(service, read.rows, source="rest"))
+
+    def take() -> tuple[list[OrderReport | FillReport], list[uuid.UUID]]:
+        unmatched = apply_reports(service, _news_of_open_orders(service, read.rows), source="rest")
+        _capture(service, Surface.OPEN_ORDERS, read, reason, sequence)
+        return unmatched, _missing(service, read) if read.status == "good" else []
+
+    unmatched, missing = await service.writer.run_until_committed(take)
     await adopt_unmatched(service, unmatched)
-    await service.writer.run_until_committed(lambda: _capture(service, Surface.OPEN_ORDERS, read, reason, sequence))
-    if read.status == "good":
-        for order_id in await service.writer.run(lambda: _missing(service, read)):
-            await look_up(service, order_id, source="lookup")
+    for order_id in missing:
+        await look_up(service, order_id, source="lookup")
     return read
 
 
@@ -106,9 +117,7 @@ def apply_reports(service: Service, reports: Iterable[Report], *, source: str) -
     ordered = sorted(reports, key=lambda report: not isinstance(report, FillReport))
     for report in ordered:
         if isinstance(report, BalanceReport):
-            ledger.note_venue_balance(
-                service.account, report.asset, total=report.total, free=report.free, held=report.held
-            )
+            ledger.note_venue_balances(service.account, [report])
         elif isinstance(report, Malformed):
             data = {"source": report.source, "reason": report.reason, "raw": report.raw[:2000]}
             events.note_anomaly(service.account, Anomaly.Kind.UNREADABLE, report.source, data=data)
@@ -169,13 +178,10 @@ def _fills_plan(service: Service) -> tuple[datetime, tuple[str, ...], int]:
 def _capture(
     service: Service, surface: Surface, read: Read, reason: str, sequence: int, since: datetime | None = None
 ) -> None:
-    account = Account.objects.get(pk=service.account)
-    snapshot = snapshots.capture(
-        account, surface, read, epoch=service.lease.epoch, reason=reason, event_sequence=sequence
-    )
-    if since is not None:
-        snapshot.window_from, snapshot.window_to = since, read.requested_at
-        snapshot.save(update_fields=["window_from", "window_to"])
+    snapshots.capture(
+        Account(code=service.account), surface, read, epoch=service.lease.epoch, reason=reason, event_sequence=sequence,
+        window_from=since,
+    )  # fmt: skip
     for row in read.malformed:
         events.note_anomaly(service.account, Anomaly.Kind.UNREADABLE, row.source,
                             data={"source": row.source, "reason": row.reason, "raw": row.raw[:2000]})  # fmt: skip
@@ -184,12 +190,33 @@ def _capture(
 def _note_balances(service: Service, read: Read, reason: str, sequence: int) -> None:
     if read.status == "good":
         named = {row.asset for row in read.rows}
-        for row in read.rows:
-            ledger.note_venue_balance(service.account, row.asset, total=row.total, free=row.free, held=row.held)
-        silent = Balance.objects.filter(account_id=service.account).exclude(asset__in=named)
-        for asset in silent.values_list("asset", flat=True):
-            ledger.note_venue_balance(service.account, asset, total=ZERO, free=ZERO, held=ZERO)
+        silent = Balance.objects.filter(account_id=service.account).exclude(asset__in=named).values_list("asset", flat=True)
+        nothing = [BalanceReport(asset=asset, total=ZERO, free=ZERO, held=ZERO) for asset in silent]
+        ledger.note_venue_balances(service.account, [*read.rows, *nothing])
     _capture(service, Surface.BALANCES, read, reason, sequence)
+
+
+def _new_fills(service: Service, rows: Sequence[FillReport]) -> list[FillReport]:
+    """Leave out, in one query, the trades booked before with the same figures: the overlap costs nothing."""
+    known = {
+        (symbol, trade, side): (price, quantity, fee)
+        for symbol, trade, side, price, quantity, fee in Fill.objects.filter(
+            account_id=service.account, venue_trade_id__in=[row.venue_trade_id for row in rows]
+        ).values_list("symbol", "venue_trade_id", "side", "price", "quantity", "fee")
+    }
+    return [
+        row
+        for row in rows
+        if known.get((row.symbol, row.venue_trade_id, row.side)) != (row.price, row.quantity, row.fee)
+        and (row.symbol, row.venue_trade_id) not in service.trades_before_opening
+    ]
+
+
+def _news_of_open_orders(service: Service, rows: Sequence[OrderReport]) -> list[OrderReport]:
+    """Leave out, in one query, the orders that stand at the venue in our books as well."""
+    ours = Order.objects.filter(account_id=service.account, status__in=[s.value for s in states.AT_VENUE])
+    known = set(ours.values_list("symbol", "venue_order_id"))
+    return [row for row in rows if (row.symbol, row.venue_order_id) not in known]
 
 
 def _missing(service: Service, read: Read) -> list[uuid.UUID]:

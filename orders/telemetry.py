@@ -11,9 +11,10 @@ from orders.models import Order
 from orders.service import Service
 from orders.states import ALIVE
 from project.lib import clock, feed
-from venues.models import ChannelHealth, Instrument
+from venues import instruments
+from venues.models import ChannelHealth, Instrument, Venue
 
-INTERVAL_SECONDS = 2.0
+INTERVAL_SECONDS = 4.0
 PRICE_SECONDS = 5.0
 SYMBOLS_MAX = 20
 Seen = Mapping[str, tuple[object, ...]]
@@ -65,8 +66,4 @@ def _symbols(service: Service) -> list[str]:
 
 
 def _keep_prices(service: Service, prices: dict[str, Decimal]) -> None:
-    now = clock.now()
-    instruments = Instrument.objects.filter(venue_id=service.venue, symbol__in=sorted(prices)).order_by("id")
-    for instrument in instruments:
-        instrument.last_price, instrument.last_price_at = prices[instrument.symbol], now
-    Instrument.objects.bulk_update(instruments, ["last_price", "last_price_at"])
+    instruments.store_prices(Venue(code=service.venue), prices)

@@ -16,6 +16,7 @@ class Refused(Exception):
     """The halt or its release is refused; the message says why."""
 
 
+@feed.retried
 def engage(scope: str, reason: str, actor: str, state: str = "halted") -> Halt:
     """Stop new orders in a scope from this commit on. Raises Refused for an unknown scope, state or empty reason."""
     if wrong := problem_with(scope):
@@ -41,6 +42,7 @@ def problem_with(scope: str) -> str:
     return "" if _COVERED[kind].objects.filter(pk=code).exists() else f"there is no {kind} {code}"
 
 
+@feed.retried
 def release(halt: Halt, reason: str, actor: str) -> Halt:
     """Lift one halt; others in the same scope stay. Raises Refused when it is lifted already or no reason is given."""
     if not reason.strip():

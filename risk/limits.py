@@ -22,6 +22,7 @@ def in_force(account: str, venue: str) -> dict[str, Decimal]:
     return tightest
 
 
+@feed.retried
 def put(scope: str, name: str, value: Decimal, actor: str) -> Limit:
     """Set a limit for a scope, with its version counted up and the change audited.
 

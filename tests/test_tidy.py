@@ -79,7 +79,7 @@ def test_imports_point_one_way(path: Path) -> None:
             wrong.append(f"{relative(path)}:{line}: nobody imports tasks.py; rows are the queue")
         if name.split(".")[0] == "ccxt" and not relative(path).startswith("venues/adapters/"):
             wrong.append(f"{relative(path)}:{line}: only venues/adapters imports ccxt")
-        if name.startswith("venues.paper") and "defaults" not in name and own.split(".")[0] != "venues":
+        if name.startswith("venues.paper.") and "defaults" not in name and own.split(".")[0] != "venues":
             wrong.append(f"{relative(path)}:{line}: the product does not know the paper venue")
         if relative(path) in PURE and name.split(".")[0] in IMPURE_PACKAGES:
             wrong.append(f"{relative(path)}:{line}: a pure module imports {name}")

@@ -61,7 +61,7 @@ def prune(account: Account, surface: str, *, keep: int = KEPT_PER_SURFACE) -> in
     of_surface = Snapshot.objects.filter(account=account, surface=surface).order_by("-taken_at", "-id")
     kept = set(of_surface.values_list("id", flat=True)[:keep])
     kept |= set(of_surface.filter(status="good").values_list("id", flat=True)[:2])
-    deleted, _ = of_surface.exclude(id__in=kept).delete()
+    deleted, _ = of_surface.exclude(id__in=kept).exclude(reason="opening").delete()
     return deleted
 
 

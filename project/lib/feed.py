@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 from django.db.transaction import atomic
@@ -15,6 +16,9 @@ from project.lib import clock
 from project.lib.models import FeedCounter, FeedEntry
 
 logger = logging.getLogger(__name__)
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+RETRIED_SQLSTATES = {"40P01", "40001"}
 FEED_CHANNEL = "gapless_feed"
 WORK_CHANNEL = "gapless_work"
 
@@ -61,11 +65,27 @@ def transaction() -> Iterator[None]:
             logger.warning("the database was lost after a commit; readers find its facts by polling")
 
 
+def retried(function: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Run a writing function again, three times at most, when PostgreSQL ended its transaction to break a deadlock."""
+
+    @functools.wraps(function)
+    def run(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+        for left in (2, 1, 0):
+            try:
+                return function(*args, **kwargs)
+            except OperationalError as error:
+                if _pending.depth or not left or getattr(error.__cause__, "sqlstate", "") not in RETRIED_SQLSTATES:
+                    raise
+        raise AssertionError("unreachable")
+
+    return run
+
+
 def announce(topic: str, kind: str, object_id: object, *, account: str = "", data: dict[str, Any] | None = None) -> None:
     """Add a fact to the current feed transaction. Raises RuntimeError outside of one."""
     if _pending.depth == 0:
         raise RuntimeError("announce() belongs inside feed.transaction()")
-    name = str(object_id)[:64]  # a poke for readers; a name too long for its column must never undo the fact it names
+    name = str(object_id)[:160]  # a poke for readers; a name too long for its column must never undo the fact it names
     _pending.entries.append(
         FeedEntry(topic=topic, kind=kind, object_id=name, account=account, data=data or {}, at=clock.now())
     )

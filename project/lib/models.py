@@ -22,7 +22,7 @@ class FeedEntry(models.Model):
     at = models.DateTimeField(default=clock.now)
     topic = models.CharField(max_length=32)
     kind = models.CharField(max_length=48)
-    object_id = models.CharField(max_length=64)
+    object_id = models.CharField(max_length=160)
     account = models.CharField(max_length=64, blank=True, default="")
     data = models.JSONField(default=dict)
 

@@ -75,6 +75,6 @@ def wait_for(what: str, look: Callable[[], Fact | None], seconds: float = 20, ev
             seen = error
         else:
             if seen:
-                return seen  # type: ignore[return-value]
+                return seen
         time.sleep(every)
     raise AssertionError(f"not seen within {seconds} s: {what}; last: {seen!r}")

@@ -23,13 +23,25 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def shared(stack: Stack) -> dict[str, AccountAtVenue]:
+    """One ready account per dialect, used by every flow that can share."""
+    return {exchange: stack.open_account(exchange) for exchange in ("binance", "kraken")}
+
+
 @pytest.fixture(params=["binance", "kraken"])
-def account(stack: Stack, request: pytest.FixtureRequest) -> AccountAtVenue:
-    """A fresh ready account, once per dialect."""
-    return stack.open_account(request.param)
+def account(shared: dict[str, AccountAtVenue], request: pytest.FixtureRequest) -> AccountAtVenue:
+    """A ready account of each dialect in turn."""
+    return shared[request.param]
 
 
 @pytest.fixture
-def binance(stack: Stack) -> AccountAtVenue:
-    """A fresh ready account on the Binance dialect."""
-    return stack.open_account("binance")
+def binance(shared: dict[str, AccountAtVenue]) -> AccountAtVenue:
+    """A ready account on the Binance dialect."""
+    return shared["binance"]
+
+
+@pytest.fixture(params=["binance", "kraken"])
+def fresh(stack: Stack, request: pytest.FixtureRequest) -> AccountAtVenue:
+    """A ready account nobody used before, of each dialect in turn."""
+    return stack.open_account(request.param)

@@ -75,7 +75,7 @@ class Stack:
     def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Read the product's database directly, for what the API does not show."""
         with psycopg.connect(self.environment["DATABASE_URL"], autocommit=True) as link:
-            return link.execute(query, parameters).fetchall()  # type: ignore[call-overload, no-any-return]
+            return link.execute(query, parameters).fetchall()
 
     def open_account(self, exchange: str, *, flow_steps_per_second: float = 0, ready: bool = True) -> AccountAtVenue:
         """Make a world, a venue, an account and a key; activate it and wait until it is ready."""
@@ -144,7 +144,7 @@ def running_stack(home: Path, **environment: str) -> Iterator[Stack]:
     base = os.environ["DATABASE_URL"]
     name = f"gapless_flow_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(base, autocommit=True) as link:
-        link.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+        link.execute(f'CREATE DATABASE "{name}"')
     url = urlunsplit(urlsplit(base)._replace(path=f"/{name}"))
     with running_paper_venue(home / "papervenue") as paper:
         given = {
@@ -168,4 +168,4 @@ def running_stack(home: Path, **environment: str) -> Iterator[Stack]:
             for role in list(stack.processes):
                 stack.kill(role, signal.SIGTERM)
             with psycopg.connect(base, autocommit=True) as link:
-                link.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[call-overload]
+                link.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

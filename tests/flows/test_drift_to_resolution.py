@@ -13,10 +13,11 @@ from tests.flows.stack import AccountAtVenue, Stack
 pytestmark = pytest.mark.process
 
 
-def test_silent_debit_is_found_adjusted_and_proved(stack: Stack, account: AccountAtVenue) -> None:
+def test_silent_debit_is_found_adjusted_and_proved(stack: Stack, fresh: AccountAtVenue) -> None:
+    account = fresh
     stack.paper.add_fault(
         account.world, "silent_debit", count=1,
-        params={"account": account.api_key, "asset": "USDT", "amount": "12.5"},
+        params={"account": account.world.api_key, "asset": "USDT", "amount": "12.5"},
     )  # fmt: skip
 
     def opened() -> list[dict[str, str]]:

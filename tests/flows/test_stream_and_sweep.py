@@ -19,26 +19,26 @@ def test_duplicate_fill_messages_are_booked_once(stack: Stack, account: AccountA
     stack.wait_status(order["id"], "filled")
     wait_for("the fault fired", lambda: stack.fired(account, "duplicate_fill"))
     wait_for("books agree", lambda: oracle.compare(stack, account).is_clean)
-    count = stack.sql("SELECT count(*), count(DISTINCT venue_trade_id) FROM orders_fill WHERE account_id = %s", account.code)
+    count = stack.sql("SELECT count(*), count(DISTINCT venue_trade_id) FROM orders_fill WHERE order_id = %s", order["id"])
     assert count[0][0] == count[0][1] >= 1
 
 
 def test_gap_in_the_stream_is_healed_by_the_sweep(stack: Stack, account: AccountAtVenue) -> None:
     order = stack.place(account, "gap-1")
-    stack.wait_status(order["id"], "open")
+    resting = stack.wait_status(order["id"], "open")
     stack.paper.add_fault(account.world, "close_stream", "stream", seconds=3)
     wait_for("the stream was closed", lambda: stack.fired(account, "close_stream"))
-    stack.paper.trade(account.world, "BTC/USDT", "sell", "0.01", price="20000")
+    stack.paper.trade(account.world, "BTC/USDT", "sell", "0.01", price="20000", order_id=resting["venue_order_id"])
     stack.wait_status(order["id"], "filled")
     wait_for("books agree", lambda: oracle.compare(stack, account).is_clean)
 
 
 def test_unreadable_frame_changes_nothing_and_the_stream_lives_on(stack: Stack, account: AccountAtVenue) -> None:
     order = stack.place(account, "poison-1")
-    stack.wait_status(order["id"], "open")
+    resting = stack.wait_status(order["id"], "open")
     stack.paper.add_fault(account.world, "poison_frame", "stream", count=1)
     wait_for("the frame was sent", lambda: stack.fired(account, "poison_frame"))
-    stack.paper.trade(account.world, "BTC/USDT", "sell", "0.01", price="20000")
+    stack.paper.trade(account.world, "BTC/USDT", "sell", "0.01", price="20000", order_id=resting["venue_order_id"])
     stack.wait_status(order["id"], "filled")
 
     def unreadable() -> list[object]:

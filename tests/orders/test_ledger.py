@@ -18,6 +18,7 @@ from orders.management.commands import verify_ledger
 from orders.models import Balance, Fill, Position, Posting
 from project.lib import feed
 from tests.orders.scene import apply, fill, make_account, sending
+from venues.messages import BalanceReport
 from venues.models import Account
 
 D = Decimal
@@ -151,8 +152,8 @@ def test_an_adjustment_does_what_its_preview_said_and_keeps_what_was(account: Ac
 def test_what_the_venue_says_never_changes_our_total(account: Account) -> None:
     with feed.transaction():
         ledger.post_opening(account, {"USDT": D(10)})
-        ledger.note_venue_balance(account.code, "USDT", total=D(9), free=D(8), held=D(1))
-        ledger.note_venue_balance(account.code, "NEW", total=D(1), free=D(1), held=D(0))
+        ledger.note_venue_balances(account.code, [BalanceReport(asset="USDT", total=D(9), free=D(8), held=D(1))])
+        ledger.note_venue_balances(account.code, [BalanceReport(asset="NEW", total=D(1), free=D(1), held=D(0))])
     assert ledger.totals(account) == {"USDT": D(10), "NEW": D(0)}
     row = Balance.objects.get(asset="USDT")
     assert (row.venue_total, row.venue_free, row.venue_held) == (D(9), D(8), D(1))

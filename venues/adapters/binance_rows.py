@@ -32,7 +32,7 @@ def order(row: Mapping[str, Any], symbol_of: SymbolOf) -> OrderReport:
     price = rows.optional_amount(row, "price")
     return OrderReport(
         venue_order_id=rows.text(row, "orderId"),
-        venue_client_id=rows.text(row, "clientOrderId"),
+        venue_client_id=rows.optional_text(row, "clientOrderId"),
         symbol=symbol_of(rows.text(row, "symbol")),
         status=_status(row, "status"),
         side=rows.side(row, "side"),

@@ -1,0 +1,1 @@
+"""Tests on market data recorded at real venues; the data are not part of the product."""
