@@ -24,6 +24,7 @@ test: ## run the test suite, except what needs recorded market data (ARGS="-k wo
 
 lint: ## check style and types
 	@$(DEVELOPMENT) ruff check .
+	@$(DEVELOPMENT) ruff format --check .
 	@$(DEVELOPMENT) mypy .
 
 web executor worker beat papervenue watchdog: ## run one role alone on DATABASE_URL, or on the database of `make run`

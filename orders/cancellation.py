@@ -116,7 +116,9 @@ def _finish(begun: _Begun, intent_id: uuid.UUID, answer: Answer, received_at: da
                   received_at=received_at, mutation=Mutation.NONE, data={"code": answer.code, "detail": answer.message})  # fmt: skip
     tries = Attempt.objects.filter(order=order, action="cancel", sent_at__gte=intent.requested_at).count()
     if tries >= TRIES_MAX:
-        return _done(intent, f"given up after {tries} tries: {answer.code}. The order is still {order.status}.") == "done"
+        return (
+            _done(intent, f"given up after {tries} tries: {answer.code}. The order is still {order.status}.") == "done"
+        )
     return False
 
 

@@ -23,7 +23,9 @@ def request_look(letter: DeadLetter, *, actor: str) -> Intent:
 def request_binding(letter: DeadLetter, *, venue_order_id: str, actor: str, reason: str) -> Intent:
     """State that a certain venue order is this order; the owner verifies it with the venue before it believes so."""
     if letter.attempt is not None and letter.attempt.action == "cancel":
-        raise Refused("this doubt is about a cancel: the order is known already. Look again, or declare the cancel without effect")
+        raise Refused(
+            "this doubt is about a cancel: the order is known already. Look again, or declare the cancel without effect"
+        )
     if not venue_order_id.strip() or len(venue_order_id) > 100:
         raise Refused("name the venue's order id (1 to 100 characters)")
     return _request(letter, "bind", actor, {"venue_order_id": venue_order_id.strip(), "reason": _reason(reason)})
@@ -46,9 +48,13 @@ def _request(letter: DeadLetter, action: str, actor: str, data: dict[str, Any]) 
         letter = DeadLetter.objects.select_for_update().get(pk=letter.pk)
         if letter.status != DeadLetter.Status.OPEN:
             raise Refused(f"resolved already by {letter.resolved_by} at {letter.resolved_at:%Y-%m-%d %H:%M:%S} UTC")
-        waiting = Intent.objects.filter(order_id=letter.order_id, done_at=None, action__in=["bind", "declare_absent"]).first()
+        waiting = Intent.objects.filter(
+            order_id=letter.order_id, done_at=None, action__in=["bind", "declare_absent"]
+        ).first()
         if waiting and action != "look_again":
-            raise Refused(f"{waiting.requested_by} asked for {waiting.action.replace('_', ' ')} already; wait for its result")
+            raise Refused(
+                f"{waiting.requested_by} asked for {waiting.action.replace('_', ' ')} already; wait for its result"
+            )
         intent = Intent.objects.create(
             account_id=letter.account_id, order_id=letter.order_id, action=action, requested_by=actor,
             data={**data, "dead_letter": str(letter.id)},

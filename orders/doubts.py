@@ -41,7 +41,9 @@ def add_evidence(attempt: Attempt, rows: list[dict[str, Any]]) -> None:
         feed.announce("dead_letters", "dead_letter.evidence", letter.id, account=letter.account_id)
 
 
-def settle(order: Order, resolution: str, *, action: str, actor: str, rows: list[dict[str, Any]], reason: str = "") -> None:
+def settle(
+    order: Order, resolution: str, *, action: str, actor: str, rows: list[dict[str, Any]], reason: str = ""
+) -> None:
     """Close every open doubt of one action of an order (submit or cancel): its unknown attempts and dead letters."""
     now = clock.now()
     for attempt in Attempt.objects.filter(order=order, action=action, outcome="unknown", resolved_at=None):
@@ -98,7 +100,10 @@ def begin_recovery(account_code: str, at: datetime) -> int:
     A submit whose order the venue has answered for by other ways (stream, sweep) is no doubt: it is resolved at once.
     """
     lost = Attempt.objects.filter(account_id=account_code, outcome="").update(
-        outcome="unknown", outcome_at=at, code="OWNER_LOST", message="the process that sent this ended before the answer"
+        outcome="unknown",
+        outcome_at=at,
+        code="OWNER_LOST",
+        message="the process that sent this ended before the answer",
     )
     proved = Attempt.objects.filter(account_id=account_code, action="submit", outcome="unknown", resolved_at=None)
     proved = proved.exclude(order__status__in=[Status.SENDING, Status.UNKNOWN])

@@ -111,7 +111,9 @@ def apply_report(
         note_anomaly(order.account_id, Anomaly.Kind.ILLEGAL_TRANSITION, str(order.id), order=order, data=data)
         return "illegal"
     if order.status in {Status.SENDING, Status.UNKNOWN, Status.DENIED}:
-        evidence = [{"source": source, "at": received_at.isoformat(), "answer": f"the venue reports it {report.status}"}]
+        evidence = [
+            {"source": source, "at": received_at.isoformat(), "answer": f"the venue reports it {report.status}"}
+        ]
         doubts.settle(order, "accepted", action="submit", actor="executor", rows=evidence)
     if report.status == "filled" or (
         (report.filled_quantity or ZERO) > order.filled_quantity and report.status != "open" and not is_final
@@ -120,7 +122,9 @@ def apply_report(
     to = _REPORTED[report.status]
     if to == Status.OPEN and order.filled_quantity > 0:
         to = Status.PARTIALLY_FILLED
-    if to == order.status or (states.is_stale(Status(order.status), to) and order.status not in {Status.DENIED, Status.REJECTED}):
+    if to == order.status or (
+        states.is_stale(Status(order.status), to) and order.status not in {Status.DENIED, Status.REJECTED}
+    ):
         return _learn_id(order, report, source, received_at)
     settled = to in states.TERMINAL
     moved = record(
@@ -189,7 +193,9 @@ def note_anomaly(
 ) -> bool:
     """Write down a venue fact that should not have happened, for reconciliation to make a break of; once, not each read."""
     data = doubts.storable(data)
-    recent = Anomaly.objects.filter(account_id=account, kind=kind, subject=subject[:200], seen_at__gt=clock.now() - ONCE_PER)
+    recent = Anomaly.objects.filter(
+        account_id=account, kind=kind, subject=subject[:200], seen_at__gt=clock.now() - ONCE_PER
+    )
     if recent.filter(data=data).exists():
         return False
     Anomaly.objects.create(account_id=account, kind=kind, subject=subject[:200], order=order, fill=fill, data=data)
@@ -198,7 +204,9 @@ def note_anomaly(
 
 
 def _is_free(order: Order, venue_order_id: str) -> bool:
-    taken = Order.objects.filter(account_id=order.account_id, symbol=order.symbol, venue_order_id=venue_order_id).first()
+    taken = Order.objects.filter(
+        account_id=order.account_id, symbol=order.symbol, venue_order_id=venue_order_id
+    ).first()
     if taken is not None:
         data = {"venue_order_id": venue_order_id, "belongs_to": str(taken.id)}
         note_anomaly(order.account_id, Anomaly.Kind.ILLEGAL_TRANSITION, str(order.id), order=order, data=data)
@@ -225,7 +233,9 @@ def _compare_with_booked(booked: Fill, again: Fill) -> None:
     fields = ("price", "quantity", "fee", "fee_asset")
     ours = {name: str(getattr(booked, name)) for name in fields}
     theirs = {name: str(getattr(again, name)) for name in fields}
-    if any(Decimal(ours[n]) != Decimal(theirs[n]) for n in fields[:3]) or (again.fee and ours["fee_asset"] != theirs["fee_asset"]):
+    if any(Decimal(ours[n]) != Decimal(theirs[n]) for n in fields[:3]) or (
+        again.fee and ours["fee_asset"] != theirs["fee_asset"]
+    ):
         known = Anomaly.objects.filter(fill=booked, kind=Anomaly.Kind.FILL_DIFFERS, data__theirs=theirs).exists()
         if not known:
             note_anomaly(booked.account_id, Anomaly.Kind.FILL_DIFFERS, booked.venue_trade_id, order=booked.order,

@@ -77,7 +77,9 @@ class Executor:
                 held = {code: owner.lease for code, (owner, _) in self._owners.items()}
                 kept, fresh = await self._in_lease_thread(partial(self._renew_and_acquire, held))
             except Exception as error:
-                logger.warning("leases could not be renewed (%s); requests stop when they run out", type(error).__name__)
+                logger.warning(
+                    "leases could not be renewed (%s); requests stop when they run out", type(error).__name__
+                )
                 await asyncio.sleep(1)
                 continue
             for code in set(held) - kept:

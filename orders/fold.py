@@ -80,7 +80,10 @@ def _positions(account: Account) -> Iterator[str]:
             yield f"account {account.code}: event {event.sequence} books fill {event.data['fill']}, which is not there once"
             continue
         changed = [name for name in _FILL_FIGURES if Decimal(event.data[name]) != getattr(fill, name)]
-        yield from (f"fill {fill.pk}: event {event.sequence} says {name} {event.data[name]}, the row {getattr(fill, name)}" for name in changed)
+        yield from (
+            f"fill {fill.pk}: event {event.sequence} says {name} {event.data[name]}, the row {getattr(fill, name)}"
+            for name in changed
+        )
         before = folded.get(fill.symbol, ledger.Holding())
         folded[fill.symbol] = ledger.fold(before, fill.side, fill.quantity, fill.price)
     yield from (f"fill {key} of account {account.code} has no event" for key in fills)
@@ -92,7 +95,9 @@ def _positions(account: Account) -> Iterator[str]:
 
 
 def _balances() -> Iterator[str]:
-    postings = Posting.objects.filter(book=Posting.Book.VENUE).values_list("account_id", "asset").annotate(total=Sum("amount"))
+    postings = (
+        Posting.objects.filter(book=Posting.Book.VENUE).values_list("account_id", "asset").annotate(total=Sum("amount"))
+    )
     folded = {(account, asset): total for account, asset, total in postings}
     for balance in Balance.objects.order_by("account_id", "asset"):
         total = folded.pop((balance.account_id, balance.asset), ZERO)

@@ -45,17 +45,26 @@ class Ticket(forms.Form):
     client_order_id = forms.CharField(widget=forms.HiddenInput)
     account = AccountField(Account.objects.none(), empty_label=None, to_field_name="code")
     symbol = forms.CharField(
-        max_length=64, widget=forms.TextInput({"list": "ticket-symbols", "autocomplete": "off", "autocapitalize": "characters"})
+        max_length=64,
+        widget=forms.TextInput({"list": "ticket-symbols", "autocomplete": "off", "autocapitalize": "characters"}),
     )
     side = forms.ChoiceField(choices=[("buy", "Buy"), ("sell", "Sell")], initial="buy")
     type = forms.ChoiceField(choices=[("limit", "Limit"), ("market", "Market")], initial="limit")
     quantity = forms.CharField(max_length=60, widget=forms.TextInput({"inputmode": "decimal", "autocomplete": "off"}))
     price = forms.CharField(
-        max_length=60, required=False, label="Limit price", widget=forms.TextInput({"inputmode": "decimal", "autocomplete": "off"})
+        max_length=60,
+        required=False,
+        label="Limit price",
+        widget=forms.TextInput({"inputmode": "decimal", "autocomplete": "off"}),
     )
     time_in_force = forms.ChoiceField(
         required=False,
-        choices=[("", "Default: limit gtc, market ioc"), ("gtc", "Good till cancelled"), ("ioc", "Immediate or cancel"), ("fok", "Fill or kill")],
+        choices=[
+            ("", "Default: limit gtc, market ioc"),
+            ("gtc", "Good till cancelled"),
+            ("ioc", "Immediate or cancel"),
+            ("fok", "Fill or kill"),
+        ],
     )
     post_only = forms.BooleanField(required=False, label="Post-only")
 
@@ -70,7 +79,9 @@ class Ticket(forms.Form):
         values = super().clean() or {}
         if self.errors:
             return values
-        payload: dict[str, object] = {name: str(self.data.get(name, "")).strip() for name in SENT if self.data.get(name)}
+        payload: dict[str, object] = {
+            name: str(self.data.get(name, "")).strip() for name in SENT if self.data.get(name)
+        }
         if values.get("post_only"):
             payload["post_only"] = True
         try:
@@ -84,7 +95,12 @@ class Ticket(forms.Form):
         for problem in problems:
             nearest = f" Nearest valid: {problem.nearest_valid}." if problem.nearest_valid else ""
             name = problem.field if problem.field in self.fields else None
-            self.add_error(name, f"{problem.field} {problem.message}.{nearest}" if name is None else f"{problem.message[0].upper()}{problem.message[1:]}.{nearest}")
+            self.add_error(
+                name,
+                f"{problem.field} {problem.message}.{nearest}"
+                if name is None
+                else f"{problem.message[0].upper()}{problem.message[1:]}.{nearest}",
+            )
 
     @property
     def request(self) -> OrderRequest:

@@ -52,7 +52,13 @@ def accept(request: OrderRequest, account: Account, *, source: str) -> Accepted:
     if problems:
         raise Invalid(
             [
-                FieldProblem(field=p.field, code=p.code, message=p.message, got=_got(request, p.field), nearest_valid=p.nearest_valid)
+                FieldProblem(
+                    field=p.field,
+                    code=p.code,
+                    message=p.message,
+                    got=_got(request, p.field),
+                    nearest_valid=p.nearest_valid,
+                )
                 for p in problems
             ]
         )
@@ -103,7 +109,9 @@ def approve_again(order: Order, instrument: Instrument | None, account: Account)
         side=order.side, type=order.type, quantity=order.quantity, price=order.price, reduce_only=order.reduce_only
     )
     if instrument is None:
-        return checks.Denied("INSTRUMENT_UNKNOWN", f"{order.symbol} is not listed at the venue any more. Nothing was sent.")
+        return checks.Denied(
+            "INSTRUMENT_UNKNOWN", f"{order.symbol} is not listed at the venue any more. Nothing was sent."
+        )
     return checks.decide(proposal, _facts(account, instrument, own=1))
 
 
@@ -147,7 +155,11 @@ def _facts(account: Account, instrument: Instrument, own: int = 0) -> checks.Fac
 
 def _proposal(request: OrderRequest) -> checks.Proposal:
     return checks.Proposal(
-        side=request.side, type=request.type, quantity=request.quantity, price=request.price, reduce_only=request.reduce_only
+        side=request.side,
+        type=request.type,
+        quantity=request.quantity,
+        price=request.price,
+        reduce_only=request.reduce_only,
     )
 
 

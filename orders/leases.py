@@ -103,7 +103,9 @@ def release_dead_holders() -> int:
             host, _, rest = holder.partition(":")
             pid, _, started = rest.partition(":")
             if host == socket.gethostname() and pid.isdigit() and _started_at(int(pid)) != started:
-                cursor.execute("UPDATE orders_accountlease SET expires_at = clock_timestamp() WHERE holder = %s", [holder])
+                cursor.execute(
+                    "UPDATE orders_accountlease SET expires_at = clock_timestamp() WHERE holder = %s", [holder]
+                )
                 ended += cursor.rowcount
     return ended
 

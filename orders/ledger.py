@@ -83,7 +83,9 @@ def post_opening(account: Account, totals: Mapping[str, Decimal]) -> None:
             _post(account.code, legs, cause="opening", reference=asset, memo="opening balance as the venue reported it")
 
 
-def post_adjustment(account: Account, asset: str, amount: Decimal, *, actor: str, memo: str, reference: str) -> uuid.UUID:
+def post_adjustment(
+    account: Account, asset: str, amount: Decimal, *, actor: str, memo: str, reference: str
+) -> uuid.UUID:
     """Post a counter-entry that moves our total of an asset by amount. Returns the entry id; nothing is deleted."""
     legs: list[Leg] = [(asset, Posting.Book.VENUE, amount), (asset, Posting.Book.ADJUSTMENTS, -amount)]
     return _post(account.code, legs, cause="adjustment", reference=reference, memo=f"{actor}: {memo}"[:300])

@@ -16,7 +16,9 @@ ZERO = Decimal(0)
 def find(account: str, report: OrderReport | FillReport) -> Order | None:
     """Return the order, locked: by the client id we sent, else by the venue's order id on that symbol."""
     if report.venue_client_id:
-        attempt = Attempt.objects.filter(account_id=account, venue_client_id=report.venue_client_id, action="submit").first()
+        attempt = Attempt.objects.filter(
+            account_id=account, venue_client_id=report.venue_client_id, action="submit"
+        ).first()
         if attempt:
             return events.lock(attempt.order_id)
     if report.venue_order_id:

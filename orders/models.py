@@ -118,7 +118,9 @@ class Attempt(models.Model):
     epoch = models.BigIntegerField()
     request_digest = models.CharField(max_length=64)
     window_ms = models.IntegerField()
-    valid_until = models.DateTimeField(null=True, help_text="After this the venue refuses the request; null: no such window.")
+    valid_until = models.DateTimeField(
+        null=True, help_text="After this the venue refuses the request; null: no such window."
+    )
     sent_at = models.DateTimeField()
     outcome = models.CharField(max_length=12, blank=True, default="", help_text="Blank while in flight.")
     outcome_at = models.DateTimeField(null=True)

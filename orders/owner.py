@@ -111,8 +111,12 @@ class Owner:
                 await recovery.recover(service)
                 await self._say(AccountStatus.READY, "")
                 service.is_open = True
-                group.create_task(_every(service.timing.open_orders_seconds, lambda: sweeps.open_orders(service, reason="schedule")))
-                group.create_task(_every(service.timing.balances_seconds, lambda: sweeps.balances(service, reason="schedule")))
+                group.create_task(
+                    _every(service.timing.open_orders_seconds, lambda: sweeps.open_orders(service, reason="schedule"))
+                )
+                group.create_task(
+                    _every(service.timing.balances_seconds, lambda: sweeps.balances(service, reason="schedule"))
+                )
                 group.create_task(self._sweep_fills(service))
                 group.create_task(self._resolve(service))
                 group.create_task(telemetry.run(service))
@@ -185,7 +189,9 @@ class Owner:
         if not task.cancelled() and task.exception() is None and not task.result():
             self._resting[key] = clock.monotonic_seconds() + REST_SECONDS  # it could not go now: not again at once
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("account %s: work on %s failed with %s", self.lease.account, key, type(error).__name__, exc_info=error)
+            logger.error(
+                "account %s: work on %s failed with %s", self.lease.account, key, type(error).__name__, exc_info=error
+            )
 
     async def _finish_busy(self) -> None:
         if self._busy:
@@ -216,7 +222,10 @@ def _idle_reason(account: Account, credential: Credential | None) -> Idle | None
     if account.status == AccountStatus.DISABLED and (asked is None or asked <= account.status_at):
         return AccountStatus.DISABLED, account.status_reason
     if asked is None:
-        return AccountStatus.NEW, "waiting for a key and its activation" if credential is None else "waiting for activation"
+        return (
+            AccountStatus.NEW,
+            "waiting for a key and its activation" if credential is None else "waiting for activation",
+        )
     if credential is None:
         return AccountStatus.DISABLED, "no API key: add one, then activate again"
     return None

@@ -45,4 +45,6 @@ def _done(intent_id: uuid.UUID, result: str) -> None:
     intent.done_at, intent.result = clock.now(), result[:200]
     intent.save(update_fields=["done_at", "result"])
     topic = "coverage" if intent.action == "capture" else "dead_letters"
-    feed.announce(topic, f"intent.{intent.action}", intent.id, account=intent.account_id, data={"result": intent.result})
+    feed.announce(
+        topic, f"intent.{intent.action}", intent.id, account=intent.account_id, data={"result": intent.result}
+    )

@@ -70,7 +70,13 @@ def fills(filters: Mapping[str, str]) -> QuerySet[Fill]:
 
 
 def _cell(value: Any) -> Any:
-    return format(value, "f") if isinstance(value, Decimal) else value.isoformat() if hasattr(value, "isoformat") else value
+    return (
+        format(value, "f")
+        if isinstance(value, Decimal)
+        else value.isoformat()
+        if hasattr(value, "isoformat")
+        else value
+    )
 
 
 def instruments(venue: str) -> list[Instrument]:
@@ -146,5 +152,7 @@ def dead_letters(filters: Mapping[str, str]) -> QuerySet[DeadLetter]:
 def causes() -> list[dict[str, Any]]:
     """Return the open doubts by cause and asset: how many, how much money, since when."""
     found = DeadLetter.objects.filter(status=DeadLetter.Status.OPEN).values("cause", "money_at_risk_asset")
-    rows = found.annotate(count=Count("id"), total=Sum("money_at_risk"), oldest=Min("created_at")).order_by("-count", "cause")
+    rows = found.annotate(count=Count("id"), total=Sum("money_at_risk"), oldest=Min("created_at")).order_by(
+        "-count", "cause"
+    )
     return [dict(row) for row in rows]

@@ -76,7 +76,14 @@ async def _open_books(service: Service) -> None:
     def post() -> None:
         account = Account.objects.select_for_update().get(pk=service.account)
         ledger.post_opening(account, {row.asset: row.total for row in money.rows})
-        snapshots.capture(account, Surface.FILLS, before, epoch=service.lease.epoch, reason="opening", event_sequence=account.event_sequence)
+        snapshots.capture(
+            account,
+            Surface.FILLS,
+            before,
+            epoch=service.lease.epoch,
+            reason="opening",
+            event_sequence=account.event_sequence,
+        )
         account.opened_at = money.requested_at
         account.save(update_fields=["opened_at"])
         feed.announce("accounts", "account.opened", account.code, account=account.code)
@@ -114,23 +121,33 @@ def _judge_permissions(account_code: str, permissions: Permissions | None) -> No
         credential.probe_result = "refused: this key may not trade"
     elif can_withdraw is None:
         waiver = account.probe_waived_by
-        credential.probe_result = f"unknown, waived by {waiver}" if waiver else "refused: the venue does not say what this key may do"
+        credential.probe_result = (
+            f"unknown, waived by {waiver}" if waiver else "refused: the venue does not say what this key may do"
+        )
     else:
         credential.probe_result = "trade without withdraw"
     credential.save(update_fields=["probed_at", "permissions", "probe_result"])
-    audit.record("executor", "key.probe", credential.fingerprint, {"account": account.code, "result": credential.probe_result})
+    audit.record(
+        "executor", "key.probe", credential.fingerprint, {"account": account.code, "result": credential.probe_result}
+    )
     feed.announce("accounts", "key.probed", account.code, account=account.code)
 
 
 async def refuse_if_probe_failed(service: Service) -> None:
     """Raise Refused when the newest probe of the active key did not pass."""
     result = await service.writer.run(
-        lambda: Credential.objects.filter(account_id=service.account, is_active=True).values_list("probe_result", flat=True).first()
+        lambda: (
+            Credential.objects.filter(account_id=service.account, is_active=True)
+            .values_list("probe_result", flat=True)
+            .first()
+        )
     )
     if result is None:
         raise Refused("no API key: add one on the account's page")
     if result.startswith("refused"):
-        advice = {"refused: this key may withdraw": "Make a key without the withdraw right at the venue and enter that one."}
+        advice = {
+            "refused: this key may withdraw": "Make a key without the withdraw right at the venue and enter that one."
+        }
         raise Refused(f"{result}. {advice.get(result, 'A person with the right may waive the probe at activation.')}")
 
 

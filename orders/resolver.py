@@ -59,9 +59,15 @@ async def bind(service: Service, letter: DeadLetter, venue_order_id: str, *, act
     report = dataclasses.replace(report, venue_client_id=None, venue_order_id=venue_order_id)
 
     def take() -> str:
-        if Order.objects.filter(account_id=order.account_id, symbol=order.symbol, venue_order_id=venue_order_id).exclude(pk=order.pk).exists():
+        if (
+            Order.objects.filter(account_id=order.account_id, symbol=order.symbol, venue_order_id=venue_order_id)
+            .exclude(pk=order.pk)
+            .exists()
+        ):
             return f"refused: venue order {venue_order_id} belongs to another order already"
-        doubts.settle(order, "bound", action="submit", actor=actor, rows=doubts.evidence_rows(lookup.evidence), reason=reason)
+        doubts.settle(
+            order, "bound", action="submit", actor=actor, rows=doubts.evidence_rows(lookup.evidence), reason=reason
+        )
         events.apply_report(events.lock(order.pk), report, source="person", received_at=clock.now())
         return f"bound to venue order {venue_order_id}"
 
@@ -77,7 +83,9 @@ def declare_absent(letter: DeadLetter, *, actor: str, reason: str) -> str:
     action = letter.attempt.action if letter.attempt else "submit"
     now = clock.now()
     if action == "cancel":
-        doubts.settle(order, "declared_absent", action=action, actor=actor, rows=[], reason=reason)  # first: it is that person's word
+        doubts.settle(
+            order, "declared_absent", action=action, actor=actor, rows=[], reason=reason
+        )  # first: it is that person's word
         cancellation.cancel_did_not_apply(order, now)
     elif Status(order.status) == Status.UNKNOWN:
         events.record(order, "declared_absent", source="person", received_at=now, to=Status.DENIED, code="SUBMIT_NOT_ACCEPTED",
@@ -114,12 +122,18 @@ async def _look(service: Service, attempt: Attempt) -> Lookup:
 def _note_lookup(service: Service, attempt: Attempt, lookup: Lookup) -> None:
     fresh = Attempt.objects.select_for_update().get(pk=attempt.pk)
     now = clock.now()
-    is_conclusive = lookup.result == "absent" and (from_ := _conclusive_from(service, fresh)) is not None and now >= from_
+    is_conclusive = (
+        lookup.result == "absent" and (from_ := _conclusive_from(service, fresh)) is not None and now >= from_
+    )
     if is_conclusive and fresh.lookups_absent and not _is_spaced(service, fresh, now):
-        doubts.add_evidence(fresh, doubts.evidence_rows(lookup.evidence))  # a person asking twice in a second is one proof, not two
+        doubts.add_evidence(
+            fresh, doubts.evidence_rows(lookup.evidence)
+        )  # a person asking twice in a second is one proof, not two
         return
     fresh.last_lookup_at = now
-    fresh.lookups_absent = fresh.lookups_absent + 1 if is_conclusive else 0 if lookup.result == "found" else fresh.lookups_absent
+    fresh.lookups_absent = (
+        fresh.lookups_absent + 1 if is_conclusive else 0 if lookup.result == "found" else fresh.lookups_absent
+    )
     fresh.save(update_fields=["last_lookup_at", "lookups_absent"])
     doubts.add_evidence(fresh, doubts.evidence_rows(lookup.evidence))
 
@@ -165,7 +179,9 @@ async def _prove_absences(service: Service) -> None:
 
 def _ready(service: Service) -> list[Attempt]:
     parked = set(
-        DeadLetter.objects.filter(account_id=service.account, status=DeadLetter.Status.OPEN).values_list("attempt_id", flat=True)
+        DeadLetter.objects.filter(account_id=service.account, status=DeadLetter.Status.OPEN).values_list(
+            "attempt_id", flat=True
+        )
     )
     now = clock.now()
     return [
@@ -197,7 +213,9 @@ async def _explain_books(service: Service, attempts: list[Attempt]) -> Evidence 
     explained = await service.writer.run(compare)
     if explained is None:
         return None
-    return Evidence(source="books", at=clock.now(), answer="trades and balances are explained without it", detail=explained)
+    return Evidence(
+        source="books", at=clock.now(), answer="trades and balances are explained without it", detail=explained
+    )
 
 
 def _stuck_cancels(service: Service) -> list[tuple[Order, Attempt]]:
@@ -216,9 +234,7 @@ async def _check_stuck_cancels(service: Service, stuck: list[tuple[Order, Attemp
         report = await sweeps.look_up(service, order.pk, source="lookup")
         is_old = (clock.now() - attempt.sent_at).total_seconds() > lag
         if report is not None and report.status == "open" and is_old:
-            await service.writer.run_until_committed(
-                partial(_cancel_did_not_apply, order.pk)
-            )
+            await service.writer.run_until_committed(partial(_cancel_did_not_apply, order.pk))
 
 
 def _cancel_did_not_apply(order_id: uuid.UUID) -> None:

@@ -79,7 +79,8 @@ class Stream:
 
     def _keep(self, frames: list[tuple[str, datetime]]) -> None:
         RawFrame.objects.bulk_create(
-            [RawFrame(account_id=self._service.account, channel="stream", received_at=at, body=doubts.storable(body)) for body, at in frames]
+            [
+                RawFrame(account_id=self._service.account, channel="stream", received_at=at, body=doubts.storable(body))
+                for body, at in frames
+            ]
         )
-
-

@@ -94,7 +94,9 @@ def _finish(begun: _Begun, answer: Answer, received_at: datetime) -> bool:
     attempt.outcome, attempt.outcome_at = answer.outcome, received_at
     attempt.code, attempt.message = answer.code[:64], doubts.storable(answer.message)[:500]
     if answer.outcome == "unknown":
-        evidence = Evidence(source="submit", at=received_at, answer=answer.message or answer.code, detail={"raw": answer.raw[:2000]})
+        evidence = Evidence(
+            source="submit", at=received_at, answer=answer.message or answer.code, detail={"raw": answer.raw[:2000]}
+        )
         attempt.evidence = doubts.evidence_rows([evidence])
         if already_proved and attempt.resolved_at is None:
             attempt.resolved_at, attempt.resolution = received_at, "accepted"
@@ -122,9 +124,13 @@ def _accepted(order: Order, answer: Answer, received_at: datetime) -> bool:
 
 
 def _not_sent(order: Order, answer: Answer, received_at: datetime) -> None:
-    failed = Attempt.objects.filter(order=order, action="submit", outcome="not_sent").exclude(code="RATE_LIMITED").count()
+    failed = (
+        Attempt.objects.filter(order=order, action="submit", outcome="not_sent").exclude(code="RATE_LIMITED").count()
+    )
     data = {"why": answer.code, "detail": answer.message}
-    if order.status == Status.UNKNOWN:  # another owner took the account over and could not know: proof that nothing left
+    if (
+        order.status == Status.UNKNOWN
+    ):  # another owner took the account over and could not know: proof that nothing left
         doubts.settle(order, "never_accepted", action="submit", actor="executor", rows=[])
         events.record(
             order, "denied", source="executor", received_at=received_at, to=Status.DENIED, code="SUBMIT_NOT_SENT",

@@ -38,7 +38,9 @@ async def fills(service: Service, *, reason: str) -> Read:
     unmatched = await service.writer.run_until_committed(take)
     if unmatched:
         await adopt_unmatched(service, unmatched)
-        await service.writer.run_until_committed(lambda: _capture(service, Surface.FILLS, read, reason, sequence, since))
+        await service.writer.run_until_committed(
+            lambda: _capture(service, Surface.FILLS, read, reason, sequence, since)
+        )
     return read
 
 
@@ -80,7 +82,10 @@ async def look_up(service: Service, order_id: uuid.UUID, *, source: str) -> Orde
     """Ask the venue about one order and apply its answer, fills first. Returns the report, or None if not found."""
     order, client_id = await service.writer.run(lambda: _identity(order_id))
     found = await service.gateway.look_up(
-        symbol=order.symbol, venue_client_id=client_id, venue_order_id=order.venue_order_id or None, since=order.created_at
+        symbol=order.symbol,
+        venue_client_id=client_id,
+        venue_order_id=order.venue_order_id or None,
+        since=order.created_at,
     )
     if found.result != "found" or found.order is None:
         return None
@@ -93,7 +98,9 @@ async def settle_report(service: Service, order_id: uuid.UUID, report: OrderRepo
     received_at = clock.now()
 
     def apply(is_final: bool) -> events.Applied:
-        return events.apply_report(events.lock(order_id), report, source=source, received_at=received_at, is_final=is_final)
+        return events.apply_report(
+            events.lock(order_id), report, source=source, received_at=received_at, is_final=is_final
+        )
 
     if await service.writer.run_until_committed(lambda: apply(False)) == "needs_fills":
         read = await fills(service, reason="claim")
@@ -190,7 +197,9 @@ def _capture(
 def _note_balances(service: Service, read: Read, reason: str, sequence: int) -> None:
     if read.status == "good":
         named = {row.asset for row in read.rows}
-        silent = Balance.objects.filter(account_id=service.account).exclude(asset__in=named).values_list("asset", flat=True)
+        silent = (
+            Balance.objects.filter(account_id=service.account).exclude(asset__in=named).values_list("asset", flat=True)
+        )
         nothing = [BalanceReport(asset=asset, total=ZERO, free=ZERO, held=ZERO) for asset in silent]
         ledger.note_venue_balances(service.account, [*read.rows, *nothing])
     _capture(service, Surface.BALANCES, read, reason, sequence)

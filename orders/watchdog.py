@@ -68,13 +68,19 @@ def _sent_twice(now: datetime) -> list[Breach]:
         .annotate(live=Count("id"))
         .filter(live__gt=1)
     )
-    return [Breach(row["account_id"], f"order {row['order_id']} went out {row['live']} times for one intent") for row in rows]
+    return [
+        Breach(row["account_id"], f"order {row['order_id']} went out {row['live']} times for one intent")
+        for row in rows
+    ]
 
 
 def _overfilled(now: datetime) -> list[Breach]:
     rows = Order.objects.filter(updated_at__gt=now - LOOKBACK, is_external=False, filled_quantity__gt=F("quantity"))
     return [
-        Breach(order.account_id, f"order {order.id} filled {decimals.write(order.filled_quantity)} of {decimals.write(order.quantity)}")
+        Breach(
+            order.account_id,
+            f"order {order.id} filled {decimals.write(order.filled_quantity)} of {decimals.write(order.quantity)}",
+        )
         for order in rows
     ]
 
@@ -83,12 +89,16 @@ def _sent_while_halted(now: datetime) -> list[Breach]:
     found = []
     for halt in halts.in_force():
         kind, _, code = halt.scope.partition(":")
-        sent = Attempt.objects.filter(action="submit", sent_at__gt=max(halt.created_at + timedelta(seconds=GRACE_SECONDS), now - LOOKBACK))
+        sent = Attempt.objects.filter(
+            action="submit", sent_at__gt=max(halt.created_at + timedelta(seconds=GRACE_SECONDS), now - LOOKBACK)
+        )
         if halt.state != Halt.State.HALTED or halt.created_by == ACTOR:
             continue
         if kind == "account":
             sent = sent.filter(account_id=code)
         elif kind == "venue":
             sent = sent.filter(account__venue_id=code)
-        found += [Breach(a.account_id, f"order {a.order_id} went out although {halt.scope} is halted") for a in sent[:5]]
+        found += [
+            Breach(a.account_id, f"order {a.order_id} went out although {halt.scope} is halted") for a in sent[:5]
+        ]
     return found

@@ -40,7 +40,9 @@ def _books(account: Account) -> dict[str, Any]:
     alive = [status.value for status in states.ALIVE]
     return {
         "balances": order_queries.balances({"account": account.code}),
-        "open_orders": Order.objects.filter(account=account, status__in=alive).order_by("-created_at", "id")[:OPEN_ORDERS_MAX],
+        "open_orders": Order.objects.filter(account=account, status__in=alive).order_by("-created_at", "id")[
+            :OPEN_ORDERS_MAX
+        ],
     }
 
 

@@ -87,7 +87,9 @@ class _Answer:
         finally:
             response.close()
 
-    def _start_response(self, status: str, headers: Iterable[tuple[str, str]], _: object = None) -> Callable[[bytes], None]:
+    def _start_response(
+        self, status: str, headers: Iterable[tuple[str, str]], _: object = None
+    ) -> Callable[[bytes], None]:
         pairs = [(name.lower().encode("latin1"), value.strip().encode("latin1")) for name, value in headers]
         self._start = {"type": "http.response.start", "status": int(status[:3]), "headers": pairs}
         return lambda data: None

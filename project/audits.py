@@ -39,5 +39,12 @@ def _verify(request: HttpRequest) -> HttpResponse:
     entries = AuditEntry.objects.order_by("sequence")
     wrong = audit.first_difference(entries.iterator(chunk_size=2000))
     if wrong:
-        return pages.done(request, f"The chain is broken: {wrong}. Treat everything after it as unproved and find out who could write there.", "/audit/", messages.ERROR)
-    return pages.done(request, f"The chain is whole: {entries.count()} entries, each follows the one before.", "/audit/")
+        return pages.done(
+            request,
+            f"The chain is broken: {wrong}. Treat everything after it as unproved and find out who could write there.",
+            "/audit/",
+            messages.ERROR,
+        )
+    return pages.done(
+        request, f"The chain is whole: {entries.count()} entries, each follows the one before.", "/audit/"
+    )

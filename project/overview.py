@@ -31,7 +31,9 @@ def needs_a_person() -> dict[str, Any]:
     """Return what waits for a decision: dead letters with money at risk per asset, breaks, held orders."""
     letters = DeadLetter.objects.filter(status=DeadLetter.Status.OPEN)
     by_asset = list(
-        letters.values("money_at_risk_asset").annotate(count=Count("id"), total=Sum("money_at_risk"), oldest=Min("created_at"))
+        letters.values("money_at_risk_asset").annotate(
+            count=Count("id"), total=Sum("money_at_risk"), oldest=Min("created_at")
+        )
     )
     waiting = Break.objects.filter(status__in=[Break.Status.OPEN, Break.Status.INVESTIGATING])
     found = waiting.aggregate(count=Count("id"), oldest=Min("first_seen_at"))

@@ -32,10 +32,14 @@ class NewPerson(forms.Form):
     """Somebody who may sign in, with one role."""
 
     username = forms.RegexField(
-        r"^[\w.@+-]{1,150}\Z", error_messages={"invalid": "Letters, digits and . @ + - _ only."}, widget=forms.TextInput({"autocomplete": "off"})
+        r"^[\w.@+-]{1,150}\Z",
+        error_messages={"invalid": "Letters, digits and . @ + - _ only."},
+        widget=forms.TextInput({"autocomplete": "off"}),
     )
     role = forms.ChoiceField(choices=[(name, name) for name in access.ROLES], initial="viewer")
-    password = forms.CharField(strip=False, help_text="at least 12 characters", widget=forms.PasswordInput(_NEW_PASSWORD))
+    password = forms.CharField(
+        strip=False, help_text="at least 12 characters", widget=forms.PasswordInput(_NEW_PASSWORD)
+    )
 
     def clean_username(self) -> str:
         """Refuse a name that is taken."""
@@ -73,7 +77,9 @@ def people(request: HttpRequest) -> HttpResponse:
         return pages.done(request, f"{person.username} may sign in now as {values['role']}.", PEOPLE)
     context = {
         "people": User.objects.prefetch_related("groups").order_by("-is_active", "username"),
-        "tokens": ApiToken.objects.select_related("user").filter(revoked_at=None).order_by("user__username", "-created_at"),
+        "tokens": ApiToken.objects.select_related("user")
+        .filter(revoked_at=None)
+        .order_by("user__username", "-created_at"),
         "roles": WHAT_A_ROLE_MAY,
         "form": form,
     }
@@ -86,12 +92,18 @@ def change(request: HttpRequest, person_id: int) -> HttpResponse:
     person = get_object_or_404(User, pk=person_id)
     actor, what = access.caller(request).actor, request.POST.get("what", "")
     if person == request.user:
-        return pages.refused(request, "nobody changes their own role or switches themselves off; ask another administrator.", PEOPLE)
+        return pages.refused(
+            request, "nobody changes their own role or switches themselves off; ask another administrator.", PEOPLE
+        )
     with feed.transaction():
         if what in ("disable", "enable"):
             person.is_active = what == "enable"
             person.save(update_fields=["is_active"])
-            said = "may sign in again." if person.is_active else "may no longer sign in; open pages close within 30 seconds, tokens stop at once."
+            said = (
+                "may sign in again."
+                if person.is_active
+                else "may no longer sign in; open pages close within 30 seconds, tokens stop at once."
+            )
         elif what == "role" and request.POST.get("role") in access.ROLES:
             person.groups.set([Group.objects.get_or_create(name=request.POST["role"])[0]])
             person.is_superuser = False
@@ -112,7 +124,9 @@ def password(request: HttpRequest, person_id: int) -> HttpResponse:
             form.save()
             audit.record(access.caller(request).actor, "person.password_set", person.username)
         return pages.done(request, f"{person.username} has a new password; open sessions of theirs end.", PEOPLE)
-    return pages.render(request, "people/password.html", {"person": person, "form": form}, status=422 if form.errors else 200)
+    return pages.render(
+        request, "people/password.html", {"person": person, "form": form}, status=422 if form.errors else 200
+    )
 
 
 @pages.page(writes="tokens")
@@ -131,7 +145,9 @@ def me(request: HttpRequest) -> HttpResponse:
         "tokens": ApiToken.objects.filter(user=person).order_by("-created_at", "id"),
         "roles": sorted(access.caller(request).roles),
     }
-    return pages.render(request, "people/me.html", context, {"tokens": "people/_my_tokens.html"}, 422 if form.errors else 200)
+    return pages.render(
+        request, "people/me.html", context, {"tokens": "people/_my_tokens.html"}, 422 if form.errors else 200
+    )
 
 
 @pages.command("tokens")
@@ -141,7 +157,9 @@ def issue_token(request: HttpRequest) -> HttpResponse:
         return pages.refused(request, " ".join(str(errors[0]) for errors in form.errors.values()), ME)
     values = form.cleaned_data
     codes = [account.code for account in values["accounts"]]
-    token, key = tokens.issue(person, values["label"], codes, is_read_only=values["is_read_only"], actor=access.caller(request).actor)
+    token, key = tokens.issue(
+        person, values["label"], codes, is_read_only=values["is_read_only"], actor=access.caller(request).actor
+    )
     # Rendered, not redirected: the key exists in this one answer only.
     return pages.render(request, "people/token.html", {"token": token, "key": key})
 

@@ -68,14 +68,19 @@ def demo_venues() -> None:
     for exchange, (api_key, secret) in defaults.KEYS.items():
         code = f"paper-{exchange}"
         if not Venue.objects.filter(code=code).exists():
-            accounts.create_venue(code=code, exchange=exchange, rest_url=_url(exchange), ws_url=_url(exchange, "ws"), actor="setup")
+            accounts.create_venue(
+                code=code, exchange=exchange, rest_url=_url(exchange), ws_url=_url(exchange, "ws"), actor="setup"
+            )
         _follow_port(code, exchange)
         if not Account.objects.filter(code=f"{exchange}-demo").exists():
-            account = accounts.create_account(code=f"{exchange}-demo", venue=Venue.objects.get(code=code), label=f"Demo on {exchange.title()}", actor="setup")
+            account = accounts.create_account(
+                code=f"{exchange}-demo",
+                venue=Venue.objects.get(code=code),
+                label=f"Demo on {exchange.title()}",
+                actor="setup",
+            )
             credentials.seal(account, api_key=api_key, secret=secret, created_by="setup")
             accounts.request_activation(account, actor="setup")
-
-
 
 
 def _follow_port(code: str, exchange: str) -> None:

@@ -34,7 +34,9 @@ def _secret_key() -> str:
     if stored.exists():
         return stored.read_text().strip()
     if ROLE in {"web", "executor", "worker", "beat", "watchdog"}:
-        raise SystemExit(f"No SECRET_KEY: set it in the environment, or start once with `make run`, which writes {stored}.")
+        raise SystemExit(
+            f"No SECRET_KEY: set it in the environment, or start once with `make run`, which writes {stored}."
+        )
     return "only-for-commands-that-sign-nothing"
 
 
@@ -214,7 +216,10 @@ EXECUTOR = {
     "markets_seconds": _seconds("GAPLESS_MARKETS_SECONDS", 3600),
 }
 RECONCILIATION_SECONDS = _seconds("GAPLESS_RECONCILIATION_SECONDS", 10)
-RETENTION_DAYS = {"raw_frames": _seconds("GAPLESS_RETENTION_RAW_DAYS", 14), "feed": _seconds("GAPLESS_RETENTION_FEED_DAYS", 30)}
+RETENTION_DAYS = {
+    "raw_frames": _seconds("GAPLESS_RETENTION_RAW_DAYS", 14),
+    "feed": _seconds("GAPLESS_RETENTION_FEED_DAYS", 30),
+}
 
 # --- worker and beat -----------------------------------------------------------------------------------------------
 BROKER_URL = os.environ.get("BROKER_URL", "memory://")

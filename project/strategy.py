@@ -87,7 +87,9 @@ class Strategy:
             "account": account,
             "symbol": instrument["symbol"],
             "side": side,
-            "quantity": _on_step(NOTIONAL / price * Decimal(self._chance.randint(50, 150)) / 100, instrument["quantity_step"]),
+            "quantity": _on_step(
+                NOTIONAL / price * Decimal(self._chance.randint(50, 150)) / 100, instrument["quantity_step"]
+            ),
             "strategy": "demo",
         }
         kind = self._chance.choices(["market", "passive", "ioc", "post_only"], [3, 4, 2, 2])[0]
@@ -104,7 +106,9 @@ class Strategy:
                 order["post_only"] = True
         placed = self._gateway.place(order)
         if placed:
-            logger.info("%s %s %s %s on %s: %s", kind, side, order["quantity"], order["symbol"], account, placed["status"])
+            logger.info(
+                "%s %s %s %s on %s: %s", kind, side, order["quantity"], order["symbol"], account, placed["status"]
+            )
 
     def _tidy(self, account: str) -> None:
         alive = self._gateway.get("/api/v1/orders/", account=account, status=",".join(sorted(OPEN)))["results"]

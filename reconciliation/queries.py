@@ -34,8 +34,14 @@ def breaks(filters: Mapping[str, str]) -> QuerySet[Break]:
 
 def break_counts() -> dict[str, int]:
     """Count the unresolved differences per tab."""
-    rows: dict[str, int] = dict(Break.objects.exclude(status="resolved").values_list("status").annotate(count=Count("id")))
-    return {name: sum(rows.get(status, 0) for status in statuses) for name, statuses in TABS.items() if name in ("open", "suspected")}
+    rows: dict[str, int] = dict(
+        Break.objects.exclude(status="resolved").values_list("status").annotate(count=Count("id"))
+    )
+    return {
+        name: sum(rows.get(status, 0) for status in statuses)
+        for name, statuses in TABS.items()
+        if name in ("open", "suspected")
+    }
 
 
 def runs(filters: Mapping[str, str]) -> QuerySet[Run]:

@@ -20,7 +20,11 @@ CHIPS = {"account": "account", "kind": "kind", "owner": "owner"}
 @pages.page()
 def reconciliation(request: HttpRequest) -> HttpResponse:
     part = request.GET.get("fragment")
-    context: dict[str, object] = {"surfaces": queries.SURFACES, "chips": pages.chips(request, CHIPS), "is_filtered": bool(pages.filters(request))}
+    context: dict[str, object] = {
+        "surfaces": queries.SURFACES,
+        "chips": pages.chips(request, CHIPS),
+        "is_filtered": bool(pages.filters(request)),
+    }
     if part != "runs":
         context["lines"] = queries.coverage_matrix()
     if part != "coverage":
@@ -33,7 +37,11 @@ def reconciliation(request: HttpRequest) -> HttpResponse:
 def request_run(request: HttpRequest) -> HttpResponse:
     account = get_object_or_404(Account, pk=request.POST.get("account", ""))
     run = runs.request(account, trigger="person", actor=access.caller(request).actor)
-    return pages.done(request, f"Asked: the owner of {account.code} reads every surface afresh, then the books are compared.", f"/reconciliation/runs/{run.id}/")
+    return pages.done(
+        request,
+        f"Asked: the owner of {account.code} reads every surface afresh, then the books are compared.",
+        f"/reconciliation/runs/{run.id}/",
+    )
 
 
 @pages.page()
@@ -50,7 +58,10 @@ def breaks(request: HttpRequest) -> HttpResponse:
     context: dict[str, object] = {
         "slice": pages.newest_first(request, queries.breaks(request.GET.dict()), "first_seen_at"),
         "tab": tab,
-        "tabs": [{"name": name, "count": counts.get(name), "url": f"?{pages.filters(request, tab=name)}"} for name in queries.TABS],
+        "tabs": [
+            {"name": name, "count": counts.get(name), "url": f"?{pages.filters(request, tab=name)}"}
+            for name in queries.TABS
+        ],
         "chips": pages.chips(request, CHIPS),
         "is_filtered": bool(pages.filters(request, tab=None)),
     }
@@ -67,7 +78,9 @@ def difference(request: HttpRequest, break_id: uuid.UUID) -> HttpResponse:
         "break": found,
         "history": list(found.events.order_by("at", "id")),
         "people": people,
-        "preview": resolutions.preview(found) if found.kind == Break.Kind.BALANCE and found.status != "resolved" else None,
+        "preview": resolutions.preview(found)
+        if found.kind == Break.Kind.BALANCE and found.status != "resolved"
+        else None,
     }
     return pages.render(request, "reconciliation/break.html", context, {"break": "reconciliation/_break.html"})
 
@@ -89,5 +102,9 @@ def _decision(act: Callable[[Break, str, str], object], field: str, said: str) -
 assign = _decision(resolutions.assign, "owner", "Assigned.")
 note = _decision(resolutions.note, "text", "Noted in the history.")
 explain = _decision(resolutions.explain, "reason", "Explained and resolved. Our books stay as they are.")
-adjust = _decision(resolutions.adjust, "reason", "The counter-entry is posted and the break resolved. Nothing was deleted, nothing was traded.")
+adjust = _decision(
+    resolutions.adjust,
+    "reason",
+    "The counter-entry is posted and the break resolved. Nothing was deleted, nothing was traded.",
+)
 reopen = _decision(resolutions.reopen, "reason", "Open again.")

@@ -81,7 +81,12 @@ def fit(proposal: Proposal, grid: Grid) -> list[Problem]:
         problems.append(Problem(field="symbol", code="INSTRUMENT_CLOSED", message=f"{grid.symbol} is not trading now"))
     if proposal.reduce_only and grid.kind == "spot":
         problems.append(
-            Problem(field="reduce_only", code="NOT_ALLOWED", message="spot has no positions to reduce", nearest_valid="false")
+            Problem(
+                field="reduce_only",
+                code="NOT_ALLOWED",
+                message="spot has no positions to reduce",
+                nearest_valid="false",
+            )
         )
     problems += _fit_quantity(proposal.quantity, grid)
     if proposal.price is not None:
@@ -103,19 +108,33 @@ def fit(proposal: Proposal, grid: Grid) -> list[Problem]:
 def decide(proposal: Proposal, facts: Facts) -> Approved | Denied:
     """Decide on limits, halts and the live guard. Nothing unreadable passes: no state means halted."""
     if not facts.may_trade:
-        return Denied("LIVE_TRADING_OFF", "Live trading is off. Nothing was sent. It takes GAPLESS_LIVE=1 and the venue's live switch.")
+        return Denied(
+            "LIVE_TRADING_OFF",
+            "Live trading is off. Nothing was sent. It takes GAPLESS_LIVE=1 and the venue's live switch.",
+        )
     if facts.state == "halted":
-        return Denied("TRADING_HALTED", "Trading is halted for this account. Nothing was sent. Risk releases halts on the Risk page.")
+        return Denied(
+            "TRADING_HALTED",
+            "Trading is halted for this account. Nothing was sent. Risk releases halts on the Risk page.",
+        )
     if facts.state == "reducing" and not proposal.reduce_only:
         return Denied("TRADING_REDUCING", "Only orders that reduce a position may go now. Nothing was sent.")
     price = proposal.price or facts.last_price
     if price is None and "notional_max" in facts.limits:
-        return Denied("NOTIONAL_NOT_KNOWN", "A notional limit is set and no price is known to hold it against. Nothing was sent; a limit order may go.")
+        return Denied(
+            "NOTIONAL_NOT_KNOWN",
+            "A notional limit is set and no price is known to hold it against. Nothing was sent; a limit order may go.",
+        )
     checks = (
         ("quantity_max", proposal.quantity, "QUANTITY_EXCEEDS_MAXIMUM", "quantity"),
         ("notional_max", None if price is None else price * proposal.quantity, "NOTIONAL_EXCEEDS_MAXIMUM", "notional"),
         ("open_orders_max", Decimal(facts.open_orders + 1), "OPEN_ORDERS_EXCEED_MAXIMUM", "open_orders"),
-        ("price_collar_percent", _distance_percent(proposal, facts.last_price), "PRICE_OUTSIDE_COLLAR", "distance_percent"),
+        (
+            "price_collar_percent",
+            _distance_percent(proposal, facts.last_price),
+            "PRICE_OUTSIDE_COLLAR",
+            "distance_percent",
+        ),
     )
     for name, value, code, word in checks:
         limit = facts.limits.get(name)
@@ -128,7 +147,11 @@ def _fit_quantity(quantity: Decimal, grid: Grid) -> list[Problem]:
     # The bounds a venue names need not lie on its own step: the nearest valid quantity is on the step within them.
     minimum = decimals.ceil_to(grid.quantity_min or grid.quantity_step, grid.quantity_step)
     if quantity < (grid.quantity_min or decimals.ZERO):
-        nearest, code, message = minimum, "QUANTITY_BELOW_MINIMUM", f"is below the minimum {decimals.write(grid.quantity_min)}"
+        nearest, code, message = (
+            minimum,
+            "QUANTITY_BELOW_MINIMUM",
+            f"is below the minimum {decimals.write(grid.quantity_min)}",
+        )
     elif grid.quantity_max and quantity > grid.quantity_max:
         nearest = decimals.floor_to(grid.quantity_max, grid.quantity_step)
         code, message = "QUANTITY_ABOVE_MAXIMUM", f"is above the maximum {decimals.write(grid.quantity_max)}"
@@ -137,7 +160,14 @@ def _fit_quantity(quantity: Decimal, grid: Grid) -> list[Problem]:
         code, message = "QUANTITY_OFF_STEP", f"must be a multiple of {decimals.write(grid.quantity_step)}"
     else:
         return []
-    return [Problem(field="quantity", code=code, message=message, nearest_valid=decimals.write(nearest) if _is_within(nearest, grid) else None)]
+    return [
+        Problem(
+            field="quantity",
+            code=code,
+            message=message,
+            nearest_valid=decimals.write(nearest) if _is_within(nearest, grid) else None,
+        )
+    ]
 
 
 def _is_within(quantity: Decimal, grid: Grid) -> bool:
@@ -149,7 +179,11 @@ def _fit_price(proposal: Proposal, grid: Grid) -> list[Problem]:
     if decimals.is_multiple(price, grid.price_step):
         return []
     # A buy is never moved up and a sell never down: the nearest valid price must not cost the client more.
-    rounded = decimals.floor_to(price, grid.price_step) if proposal.side == "buy" else decimals.ceil_to(price, grid.price_step)
+    rounded = (
+        decimals.floor_to(price, grid.price_step)
+        if proposal.side == "buy"
+        else decimals.ceil_to(price, grid.price_step)
+    )
     nearest = decimals.write(rounded) if 0 < rounded < decimals.LIMIT else None
     message = f"must be a multiple of {decimals.write(grid.price_step)}"
     return [Problem(field="price", code="PRICE_OFF_STEP", message=message, nearest_valid=nearest)]

@@ -40,7 +40,12 @@ def put(scope: str, name: str, value: Decimal, actor: str) -> Limit:
         )
         before = None if is_new else str(limit.value)
         if not is_new:
-            limit.value, limit.version, limit.updated_at, limit.updated_by = value, limit.version + 1, clock.now(), actor
+            limit.value, limit.version, limit.updated_at, limit.updated_by = (
+                value,
+                limit.version + 1,
+                clock.now(),
+                actor,
+            )
             limit.save()
         audit.record(actor, "limit.put", f"{scope} {name}", {"before": before, "after": str(value)})
         feed.announce("halts", "limit.changed", limit.pk, data={"scope": scope, "name": name})

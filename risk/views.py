@@ -48,7 +48,9 @@ def engage(request: HttpRequest) -> HttpResponse:
         halt = halts.engage(scope, reason, access.caller(request).actor, request.POST.get("state", "halted"))
     except halts.Refused as error:
         return pages.refused(request, str(error), URL)
-    return pages.done(request, f"{halt.get_state_display()}: {halt.scope}. No new order passes from now on; cancels always pass.", URL)
+    return pages.done(
+        request, f"{halt.get_state_display()}: {halt.scope}. No new order passes from now on; cancels always pass.", URL
+    )
 
 
 @pages.command("halts")

@@ -20,7 +20,16 @@ PURE = {
     "project/lib/clock.py", "project/lib/decimals.py", "project/lib/ids.py", "project/lib/logs.py",
 }  # fmt: skip
 IMPURE_PACKAGES = {"django", "rest_framework", "celery", "channels", "ccxt", "psycopg"}
-INTERFACES = {"urls": 5, "views": 4, "api": 4, "consumers": 4, "tasks": 4, "management": 4, "forms": 3, "serializers": 3}
+INTERFACES = {
+    "urls": 5,
+    "views": 4,
+    "api": 4,
+    "consumers": 4,
+    "tasks": 4,
+    "management": 4,
+    "forms": 3,
+    "serializers": 3,
+}
 BASE = {"models": 0, "events": 1, "ledger": 1, "queries": 1}
 STATE_FIELDS = {"status", "mutation", "filled_quantity", "filled_value", "venue_order_id"}
 
@@ -132,7 +141,9 @@ def test_sizes_and_headers(path: Path) -> None:
 def test_templates_are_small_and_carry_no_inline_code(path: Path) -> None:
     text = path.read_text()
     assert len(text.splitlines()) <= TEMPLATE_LINES, f"{relative(path)} has more than {TEMPLATE_LINES} lines"
-    assert not re.search(r"\son[a-z]+=|\sstyle=|<style|<script(?![^>]*src=)|hx-on|hx-vals=['\"]js:", text), relative(path)
+    assert not re.search(r"\son[a-z]+=|\sstyle=|<style|<script(?![^>]*src=)|hx-on|hx-vals=['\"]js:", text), relative(
+        path
+    )
 
 
 def test_order_state_has_one_writer() -> None:
@@ -146,7 +157,9 @@ def test_order_state_has_one_writer() -> None:
                 if isinstance(target, ast.Attribute) and target.attr in STATE_FIELDS:
                     owner = target.value.id if isinstance(target.value, ast.Name) else ""
                     if owner == "order" or owner.endswith("_order"):
-                        wrong.append(f"{relative(path)}:{target.lineno}: order state is written in orders/events.py only")
+                        wrong.append(
+                            f"{relative(path)}:{target.lineno}: order state is written in orders/events.py only"
+                        )
     assert not wrong, "\n".join(wrong)
 
 
@@ -154,7 +167,9 @@ def test_order_state_has_one_writer() -> None:
 def test_every_role_is_present_everywhere(role: str) -> None:
     assert re.search(rf"^\s*{role}\)", (ROOT / "docker/entrypoint.sh").read_text(), re.M), f"entrypoint lacks {role}"
     assert re.search(rf"^  {role}:", (ROOT / "docker/compose.yml").read_text(), re.M), f"compose lacks {role}"
-    assert re.search(rf"^{role}:|^{role} |[ ]{role}[ :]", (ROOT / "Makefile").read_text(), re.M), f"Makefile lacks {role}"
+    assert re.search(rf"^{role}:|^{role} |[ ]{role}[ :]", (ROOT / "Makefile").read_text(), re.M), (
+        f"Makefile lacks {role}"
+    )
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=relative)

@@ -63,7 +63,9 @@ def create_account(*, code: str, venue: Venue, label: str = "", actor: str) -> A
             raise Invalid("code", "TAKEN", f"There is an account {code!r} already. Choose another code.")
         account = _insert(Account(code=code, venue=venue, label=label.strip()))
         audit.record(actor, "account.created", code, {"venue": venue.code})
-        feed.announce("accounts", "account_created", code, account=code, data={"venue": venue.code, "status": account.status})
+        feed.announce(
+            "accounts", "account_created", code, account=code, data={"venue": venue.code, "status": account.status}
+        )
     return account
 
 
@@ -95,11 +97,15 @@ def set_status(account: Account, status: str, reason: str = "") -> None:
 def set_live(venue: Venue, on: bool, actor: str) -> Venue:
     """Switch real trading at a venue on or off. Orders go out only where GAPLESS_LIVE=1 as well. Raises Invalid."""
     if on and venue.environment != "LIVE":
-        raise Invalid("live", "NOT_A_LIVE_VENUE", f"{venue.code} is a {venue.environment} venue; it trades without this switch.")
+        raise Invalid(
+            "live", "NOT_A_LIVE_VENUE", f"{venue.code} is a {venue.environment} venue; it trades without this switch."
+        )
     with feed.transaction():
         venue.is_live = on
         venue.save(update_fields=["is_live"])
-        audit.record(actor, "venue.live_on" if on else "venue.live_off", venue.code, {"server_allows": settings.LIVE_ALLOWED})
+        audit.record(
+            actor, "venue.live_on" if on else "venue.live_off", venue.code, {"server_allows": settings.LIVE_ALLOWED}
+        )
         feed.announce("venues", "live_changed", venue.code, data={"is_live": on, "may_trade": venue.may_trade})
         for code in venue.accounts.values_list("code", flat=True):
             feed.wake(code)

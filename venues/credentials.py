@@ -100,7 +100,9 @@ def open_sealed(credential: Credential) -> Secret:
         data_key = AESGCM(wrapping_key).decrypt(_FIXED_NONCE, wrapped, _identity(credential))
         plain = AESGCM(data_key).decrypt(bytes(credential.nonce), bytes(credential.ciphertext), _identity(credential))
     except (InvalidTag, ValueError):
-        raise CannotOpen(f"the key of account {credential.account_id} does not open with this executor's private key") from None
+        raise CannotOpen(
+            f"the key of account {credential.account_id} does not open with this executor's private key"
+        ) from None
     return Secret(*plain.decode().split("\0"))
 
 
@@ -114,7 +116,9 @@ def generate_keypair(private_path: Path, public_path: Path) -> bool:
     is_new = not private_path.exists()
     if is_new:
         if public_path.exists():
-            raise FileExistsError(f"{public_path} exists but its private half {private_path} does not; put it back or move it away")
+            raise FileExistsError(
+                f"{public_path} exists but its private half {private_path} does not; put it back or move it away"
+            )
         _write(private_path, _private_pem(X25519PrivateKey.generate()), 0o600)
     if not public_path.exists():
         public = _load_private(private_path).public_key()

@@ -153,7 +153,13 @@ _KRAKEN = (
     Row("EGeneral:Invalid arguments*", "", _rejected("ORDER_INVALID")),
     Row("EOrder:Invalid order*", "", _rejected("ORDER_INVALID")),
 )
-_BITGET = (Row("40010", "", UNKNOWN), Row("40725", "", UNKNOWN), Row("40015", "", UNKNOWN), Row("40786", "", DUPLICATE), Row("43118", "", DUPLICATE))
+_BITGET = (
+    Row("40010", "", UNKNOWN),
+    Row("40725", "", UNKNOWN),
+    Row("40015", "", UNKNOWN),
+    Row("40786", "", DUPLICATE),
+    Row("43118", "", DUPLICATE),
+)
 _OKX = (Row("51149", "", UNKNOWN), Row("51016", "", DUPLICATE))
 _BYBIT = (
     Row("10000", "", UNKNOWN),

@@ -26,14 +26,24 @@ class Refusable(forms.Form):
 class NewVenue(Refusable):
     """An exchange, and where its servers are when not the real ones."""
 
-    code = forms.CharField(max_length=64, help_text="a short name of your own: a-z, 0-9, -", widget=forms.TextInput(_PLAIN))
-    exchange = forms.CharField(max_length=64, help_text=f"one of {len(EXCHANGES)} exchange ids", widget=forms.TextInput({**_PLAIN, "list": "exchanges"}))
+    code = forms.CharField(
+        max_length=64, help_text="a short name of your own: a-z, 0-9, -", widget=forms.TextInput(_PLAIN)
+    )
+    exchange = forms.CharField(
+        max_length=64,
+        help_text=f"one of {len(EXCHANGES)} exchange ids",
+        widget=forms.TextInput({**_PLAIN, "list": "exchanges"}),
+    )
     rest_url = forms.CharField(
         max_length=500, required=False, label="REST address", widget=forms.TextInput(_PLAIN),
         help_text="empty: the real exchange; else a paper venue or a test server",
     )  # fmt: skip
     ws_url = forms.CharField(
-        max_length=500, required=False, label="Stream address", widget=forms.TextInput(_PLAIN), help_text="empty: made from the REST address"
+        max_length=500,
+        required=False,
+        label="Stream address",
+        widget=forms.TextInput(_PLAIN),
+        help_text="empty: made from the REST address",
     )
     sandbox = forms.BooleanField(required=False, label="The exchange's own test environment")
 
@@ -41,7 +51,9 @@ class NewVenue(Refusable):
 class NewAccount(Refusable):
     """An account at one of the venues."""
 
-    code = forms.CharField(max_length=64, help_text="a short name of your own: a-z, 0-9, -", widget=forms.TextInput(_PLAIN))
+    code = forms.CharField(
+        max_length=64, help_text="a short name of your own: a-z, 0-9, -", widget=forms.TextInput(_PLAIN)
+    )
     venue = forms.ModelChoiceField(Venue.objects.order_by("code"), empty_label=None, to_field_name="code")
     label = forms.CharField(max_length=120, required=False, widget=forms.TextInput(_PLAIN))
 
@@ -51,7 +63,13 @@ class NewKey(Refusable):
 
     api_key = forms.CharField(max_length=4096, label="API key", strip=False, widget=forms.PasswordInput(_SECRET))
     secret = forms.CharField(max_length=4096, strip=False, widget=forms.PasswordInput(_SECRET))
-    passphrase = forms.CharField(max_length=4096, required=False, strip=False, widget=forms.PasswordInput(_SECRET), help_text="only where the exchange has one")
+    passphrase = forms.CharField(
+        max_length=4096,
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(_SECRET),
+        help_text="only where the exchange has one",
+    )
 
     def parts(self) -> dict[str, Any]:
         """Return the key as it was typed."""

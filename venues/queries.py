@@ -36,4 +36,6 @@ def accounts(venue: Venue | None = None) -> QuerySet[Account]:
 
 def instruments(venue: Venue, text: str) -> QuerySet[Instrument]:
     """Return the instruments whose symbol contains a text, at most INSTRUMENTS_MAX."""
-    return Instrument.objects.filter(venue=venue, symbol__icontains=text.strip()).order_by("-is_active", "symbol")[:INSTRUMENTS_MAX]
+    return Instrument.objects.filter(venue=venue, symbol__icontains=text.strip()).order_by("-is_active", "symbol")[
+        :INSTRUMENTS_MAX
+    ]

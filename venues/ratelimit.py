@@ -29,20 +29,34 @@ class BucketRule:
     costs: dict[Priority, float]
 
 
-DEFAULT_RULES = (BucketRule(name="requests", capacity=100, per_seconds=10, costs={"cancel": 1, "order": 1, "reconcile": 1, "poll": 1}),)
+DEFAULT_RULES = (
+    BucketRule(
+        name="requests", capacity=100, per_seconds=10, costs={"cancel": 1, "order": 1, "reconcile": 1, "poll": 1}
+    ),
+)
 # A paper or test server has limits of its own, which it tells by 429; the real exchange's would only slow it down.
 TEST_SERVER_RULES = (
-    BucketRule(name="requests", capacity=20_000, per_seconds=10, costs={"cancel": 1, "order": 1, "reconcile": 1, "poll": 1}),
+    BucketRule(
+        name="requests", capacity=20_000, per_seconds=10, costs={"cancel": 1, "order": 1, "reconcile": 1, "poll": 1}
+    ),
 )
 RULES: dict[str, tuple[BucketRule, ...]] = {
     "binance": (
-        BucketRule(name="weight", capacity=6000, per_seconds=60, costs={"cancel": 1, "order": 1, "reconcile": 20, "poll": 20}),
-        BucketRule(name="orders", capacity=100, per_seconds=10, costs={"cancel": 0, "order": 1, "reconcile": 0, "poll": 0}),
+        BucketRule(
+            name="weight", capacity=6000, per_seconds=60, costs={"cancel": 1, "order": 1, "reconcile": 20, "poll": 20}
+        ),
+        BucketRule(
+            name="orders", capacity=100, per_seconds=10, costs={"cancel": 0, "order": 1, "reconcile": 0, "poll": 0}
+        ),
     ),
     # Kraken counts reads (20, drained 0.5 a second on the middle tier) and orders (per pair, 125 at most) apart.
     "kraken": (
-        BucketRule(name="reads", capacity=20, per_seconds=40, costs={"cancel": 0, "order": 0, "reconcile": 1, "poll": 1}),
-        BucketRule(name="orders", capacity=125, per_seconds=54, costs={"cancel": 1, "order": 1, "reconcile": 0, "poll": 0}),
+        BucketRule(
+            name="reads", capacity=20, per_seconds=40, costs={"cancel": 0, "order": 0, "reconcile": 1, "poll": 1}
+        ),
+        BucketRule(
+            name="orders", capacity=125, per_seconds=54, costs={"cancel": 1, "order": 1, "reconcile": 0, "poll": 0}
+        ),
     ),
 }
 
@@ -62,7 +76,9 @@ class Bucket:
 
     def tokens(self, now: float) -> float:
         """Return what is there now."""
-        self._tokens = min(self.rule.capacity, self._tokens + (now - self._at) * self.rule.capacity / self.rule.per_seconds)
+        self._tokens = min(
+            self.rule.capacity, self._tokens + (now - self._at) * self.rule.capacity / self.rule.per_seconds
+        )
         self._at = max(self._at, now)
         return self._tokens
 

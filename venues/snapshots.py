@@ -75,5 +75,3 @@ def _text(value: Any) -> Any:
     if isinstance(value, Decimal):
         return decimals.write(value)
     return value.isoformat() if isinstance(value, datetime) else value
-
-

@@ -19,7 +19,9 @@ def venues(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             venue = accounts.create_venue(**form.cleaned_data, actor=access.caller(request).actor)
-            return pages.done(request, f"Venue {venue.code} is there. Add an account at it next.", f"/venues/{venue.code}/")
+            return pages.done(
+                request, f"Venue {venue.code} is there. Add an account at it next.", f"/venues/{venue.code}/"
+            )
         except accounts.Invalid as refusal:
             form.refuse(refusal)
     context = {
@@ -30,7 +32,9 @@ def venues(request: HttpRequest) -> HttpResponse:
         "paper_url": settings.PAPER_URL if settings.CUSTOM_URLS_ALLOWED else "",
         "custom_urls": settings.CUSTOM_URLS_ALLOWED,
     }
-    return pages.render(request, "venues/list.html", context, {"venues": "venues/_venues.html"}, 422 if form.errors else 200)
+    return pages.render(
+        request, "venues/list.html", context, {"venues": "venues/_venues.html"}, 422 if form.errors else 200
+    )
 
 
 @pages.page()
@@ -57,12 +61,16 @@ def live(request: HttpRequest, code: str) -> HttpResponse:
     if on and request.POST.get("confirm") != code:
         return pages.refused(request, f"type {code} to confirm.", url)
     if on and not settings.LIVE_ALLOWED:
-        return pages.refused(request, "this installation runs without GAPLESS_LIVE=1, so no order can reach a real exchange.", url)
+        return pages.refused(
+            request, "this installation runs without GAPLESS_LIVE=1, so no order can reach a real exchange.", url
+        )
     try:
         accounts.set_live(found, on, access.caller(request).actor)
     except accounts.Invalid as refusal:
         return pages.refused(request, refusal.message, url)
-    return pages.done(request, f"Live trading at {code} is {'ON: orders reach the real exchange' if on else 'off'}.", url)
+    return pages.done(
+        request, f"Live trading at {code} is {'ON: orders reach the real exchange' if on else 'off'}.", url
+    )
 
 
 @pages.page(writes="accounts")
@@ -71,11 +79,15 @@ def account_list(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             account = accounts.create_account(**form.cleaned_data, actor=access.caller(request).actor)
-            return pages.done(request, f"Account {account.code} is there. Store its API key next.", f"/accounts/{account.code}/")
+            return pages.done(
+                request, f"Account {account.code} is there. Store its API key next.", f"/accounts/{account.code}/"
+            )
         except accounts.Invalid as refusal:
             form.refuse(refusal)
     context = {"accounts": queries.accounts(), "form": form, "has_venue": Venue.objects.exists()}
-    return pages.render(request, "venues/accounts.html", context, {"accounts": "venues/_accounts.html"}, 422 if form.errors else 200)
+    return pages.render(
+        request, "venues/accounts.html", context, {"accounts": "venues/_accounts.html"}, 422 if form.errors else 200
+    )
 
 
 @pages.command("keys")
@@ -90,8 +102,16 @@ def key(request: HttpRequest, code: str) -> HttpResponse:
     except credentials.BadKey as refusal:
         return pages.refused(request, f"{refusal.field} {refusal}. Type the key again.", url)
     except FileNotFoundError:
-        return pages.refused(request, "the executors' public key is missing, so the API key cannot be sealed. Run `manage.py init_secrets`.", url)
-    return pages.done(request, f"Key version {sealed.version} is sealed and active; it is never shown again. Activate the account next.", url)
+        return pages.refused(
+            request,
+            "the executors' public key is missing, so the API key cannot be sealed. Run `manage.py init_secrets`.",
+            url,
+        )
+    return pages.done(
+        request,
+        f"Key version {sealed.version} is sealed and active; it is never shown again. Activate the account next.",
+        url,
+    )
 
 
 @pages.command("accounts")
@@ -100,6 +120,8 @@ def activation(request: HttpRequest, code: str) -> HttpResponse:
     url, waive = f"/accounts/{code}/", request.POST.get("waive_probe") == "on"
     caller = access.caller(request)
     if waive and not ("admin" in caller.roles and settings.CUSTOM_URLS_ALLOWED):
-        return pages.refused(request, "only an administrator may waive the probe, where custom addresses are allowed.", url)
+        return pages.refused(
+            request, "only an administrator may waive the probe, where custom addresses are allowed.", url
+        )
     accounts.request_activation(account, actor=caller.actor, waive_probe=waive)
     return pages.done(request, "Activation requested: probe, recovery and reconciliation follow by themselves.", url)

@@ -15,7 +15,13 @@ from project.lib import access, clock, ids, pages
 from venues.models import Account
 
 STATUSES = [status.value for status in states.Status]
-CHIPS = {"account": "account", "symbol": "symbol", "status": "status", "client_order_id": "client id", "strategy": "strategy"}
+CHIPS = {
+    "account": "account",
+    "symbol": "symbol",
+    "status": "status",
+    "client_order_id": "client id",
+    "strategy": "strategy",
+}
 
 
 @pages.page()
@@ -26,7 +32,11 @@ def blotter(request: HttpRequest) -> HttpResponseBase:
         return pages.csv_answer("orders", queries.EXPORT_HEAD, queries.export_rows(found))
     part = filters.get("fragment")
     tab = filters.get("tab") if filters.get("tab") in queries.TABS else "all"
-    context: dict[str, Any] = {"tab": tab, "chips": pages.chips(request, CHIPS), "is_filtered": bool(pages.filters(request, tab=None))}
+    context: dict[str, Any] = {
+        "tab": tab,
+        "chips": pages.chips(request, CHIPS),
+        "is_filtered": bool(pages.filters(request, tab=None)),
+    }
     if part != "table":
         counts = queries.tab_counts()
         context["tabs"] = [
@@ -38,7 +48,9 @@ def blotter(request: HttpRequest) -> HttpResponseBase:
         _mark_waiting(context["slice"].rows)
     if not part:
         context |= {"accounts": Account.objects.order_by("code"), "statuses": STATUSES}
-    return pages.render(request, "orders/list.html", context, {"table": "orders/_table.html", "tabs": "orders/_tabs.html"})
+    return pages.render(
+        request, "orders/list.html", context, {"table": "orders/_table.html", "tabs": "orders/_tabs.html"}
+    )
 
 
 @pages.page()
@@ -95,7 +107,11 @@ def cancel_many(request: HttpRequest) -> HttpResponse:
     if not asked:
         return pages.refused(request, f"{len(skipped)} ticked, none of them alive.", "/orders/")
     left = f" Skipped, ended already: {', '.join(skipped[:10])}." if skipped else ""
-    return pages.done(request, f"{asked} cancel{'' if asked == 1 else 's'} requested; they may still fill until the venue confirms.{left}", "/orders/")
+    return pages.done(
+        request,
+        f"{asked} cancel{'' if asked == 1 else 's'} requested; they may still fill until the venue confirms.{left}",
+        "/orders/",
+    )
 
 
 def _row(request: HttpRequest, order_id: uuid.UUID, status: int = 200) -> HttpResponse:

@@ -18,7 +18,11 @@ FILL_HEAD = ("executed_at", "account", "symbol", "side", "quantity", "price", "q
 
 
 def _common(request: HttpRequest) -> dict[str, Any]:
-    common: dict[str, Any] = {"chips": pages.chips(request, CHIPS), "is_filtered": bool(pages.filters(request)), "now": clock.now()}
+    common: dict[str, Any] = {
+        "chips": pages.chips(request, CHIPS),
+        "is_filtered": bool(pages.filters(request)),
+        "now": clock.now(),
+    }
     if not request.GET.get("fragment"):
         common["accounts"] = Account.objects.order_by("code")
     return common
@@ -53,7 +57,11 @@ def balances(request: HttpRequest) -> HttpResponseBase:
 @pages.page()
 def ledger(request: HttpRequest) -> HttpResponseBase:
     filters = request.GET.dict()
-    context = {**_common(request), "slice": pages.newest_first(request, queries.postings(filters), "posted_at"), "books": Posting.Book.values}
+    context = {
+        **_common(request),
+        "slice": pages.newest_first(request, queries.postings(filters), "posted_at"),
+        "books": Posting.Book.values,
+    }
     if filters.get("account") and filters.get("asset"):
         context["totals"] = queries.book_totals(filters)
     return pages.render(request, "orders/ledger.html", context, {"postings": "orders/_postings.html"})

@@ -36,8 +36,17 @@ def letters(request: HttpRequest) -> HttpResponse:
 def letter(request: HttpRequest, letter_id: uuid.UUID) -> HttpResponse:
     found = get_object_or_404(DeadLetter.objects.select_related("order", "attempt", "account__venue"), pk=letter_id)
     intents = Intent.objects.filter(order=found.order_id, action__in=DECISIONS).order_by("-requested_at")[:10]
-    queue = DeadLetter.objects.filter(status=DeadLetter.Status.OPEN).order_by("-created_at", "id").values_list("id", flat=True)
-    context = {"letter": found, "order": found.order, "intents": list(intents), "queue": _neighbours(list(queue[:500]), found.id)}
+    queue = (
+        DeadLetter.objects.filter(status=DeadLetter.Status.OPEN)
+        .order_by("-created_at", "id")
+        .values_list("id", flat=True)
+    )
+    context = {
+        "letter": found,
+        "order": found.order,
+        "intents": list(intents),
+        "queue": _neighbours(list(queue[:500]), found.id),
+    }
     return pages.render(request, "orders/dead_letter.html", context, {"letter": "orders/_dead_letter.html"})
 
 

@@ -23,7 +23,9 @@ def parse(text: str) -> Decimal:
     Raises ValueError with what is wrong.
     """
     if not isinstance(text, str) or not _PLAIN.fullmatch(text):
-        raise ValueError("must be a plain decimal string such as \"0.0125\", at most 20 digits before and 18 after the point")
+        raise ValueError(
+            'must be a plain decimal string such as "0.0125", at most 20 digits before and 18 after the point'
+        )
     return Decimal(text)
 
 

@@ -61,7 +61,10 @@ def transaction() -> Iterator[None]:
         _pending.wakes.clear()
         try:
             _notify(last, wakes)
-        except (OperationalError, InterfaceError):  # committed is committed: who raised now would be asked to do it twice
+        except (
+            OperationalError,
+            InterfaceError,
+        ):  # committed is committed: who raised now would be asked to do it twice
             logger.warning("the database was lost after a commit; readers find its facts by polling")
 
 
@@ -81,7 +84,9 @@ def retried(function: Callable[Given, Result]) -> Callable[Given, Result]:
     return run
 
 
-def announce(topic: str, kind: str, object_id: object, *, account: str = "", data: dict[str, Any] | None = None) -> None:
+def announce(
+    topic: str, kind: str, object_id: object, *, account: str = "", data: dict[str, Any] | None = None
+) -> None:
     """Add a fact to the current feed transaction. Raises RuntimeError outside of one."""
     if _pending.depth == 0:
         raise RuntimeError("announce() belongs inside feed.transaction()")

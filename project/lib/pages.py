@@ -88,7 +88,9 @@ def render(
 def fragment(request: HttpRequest, template: str, context: Mapping[str, Any]) -> str:
     """Render one fragment without the page's frame (and without the queries the frame costs)."""
     values = {"can": rights(request), **context}
-    return render_to_string(template, {**values, "request": request, "user": request.user, "csrf_token": get_token(request)})
+    return render_to_string(
+        template, {**values, "request": request, "user": request.user, "csrf_token": get_token(request)}
+    )
 
 
 def rights(request: HttpRequest) -> dict[str, Right]:
@@ -230,7 +232,9 @@ def _guard(
         return HttpResponseNotAllowed(methods)
     caller = access.caller(request)
     if not caller.may("pages", "GET"):
-        raise PermissionDenied("You are signed in but have no role yet. An administrator gives roles under Settings, People.")
+        raise PermissionDenied(
+            "You are signed in but have no role yet. An administrator gives roles under Settings, People."
+        )
     if writes and request.method == "POST" and not caller.may(writes, "POST"):
         raise PermissionDenied(rights(request)[writes].reason)
     request.feed_seq = seq = feed.head()  # type: ignore[attr-defined]  # read before the rows: what changes later pokes the page

@@ -28,7 +28,13 @@ def database_url() -> str:
 
 def environment() -> dict[str, str]:
     """Return the environment of a process that shares the test's database."""
-    return {**os.environ, "DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "project.settings", "SECRET_KEY": "only-for-tests", "ROLE": "web"}
+    return {
+        **os.environ,
+        "DATABASE_URL": database_url(),
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+        "SECRET_KEY": "only-for-tests",
+        "ROLE": "web",
+    }
 
 
 @contextmanager
@@ -36,7 +42,9 @@ def web(port: int) -> Iterator[str]:
     """Run daphne on a port and return its address; it ends with the block."""
     command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "--websocket_timeout", "-1", "--access-log", os.devnull,
                "project.asgi:application"]  # fmt: skip
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     address = f"http://127.0.0.1:{port}"
     try:
         wait_until_up(address, process)
@@ -62,4 +70,6 @@ def wait_until_up(address: str, process: subprocess.Popen[bytes]) -> None:
 def elsewhere(code: str) -> None:
     """Run Python in another process on the test's database."""
     setup = "import django; django.setup()\n"
-    subprocess.run([sys.executable, "-c", setup + code], cwd=ROOT, env={**environment(), "ROLE": "shell"}, check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", setup + code], cwd=ROOT, env={**environment(), "ROLE": "shell"}, check=True, timeout=60
+    )

@@ -35,7 +35,12 @@ async def answer(asked: Message, *parts: bytes) -> tuple[int, dict[bytes, bytes]
         sent.append(message)
 
     await asgi.application(asked, receive, send)
-    return sent[0]["status"], dict(sent[0]["headers"]), b"".join(message.get("body", b"") for message in sent[1:]), waiting
+    return (
+        sent[0]["status"],
+        dict(sent[0]["headers"]),
+        b"".join(message.get("body", b"") for message in sent[1:]),
+        waiting,
+    )
 
 
 async def test_a_request_and_its_answer() -> None:
@@ -71,7 +76,17 @@ async def test_a_file_is_streamed_whole() -> None:
 
 
 async def test_headers_with_underscores_never_reach_the_application() -> None:
-    environ = asgi._environ(scope(headers=[(b"x_forwarded_proto", b"https"), (b"x-forwarded-proto", b"http"), (b"cookie", b"a=1"), (b"cookie", b"b=2")]), b"")
+    environ = asgi._environ(
+        scope(
+            headers=[
+                (b"x_forwarded_proto", b"https"),
+                (b"x-forwarded-proto", b"http"),
+                (b"cookie", b"a=1"),
+                (b"cookie", b"b=2"),
+            ]
+        ),
+        b"",
+    )
     assert environ["HTTP_X_FORWARDED_PROTO"] == "http" and environ["HTTP_COOKIE"] == "a=1; b=2"
 
 

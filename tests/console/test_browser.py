@@ -44,7 +44,12 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 def sign_in(context: BrowserContext, address: str, problems: list[str], role: str = "admin") -> Page:
     page = context.new_page()
-    page.on("console", lambda message: problems.append(f"{page.url}: {message.text}") if message.type in {"error", "warning"} else None)
+    page.on(
+        "console",
+        lambda message: (
+            problems.append(f"{page.url}: {message.text}") if message.type in {"error", "warning"} else None
+        ),
+    )
     page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))
     page.goto(f"{address}/orders/")
     page.fill("#id_username", role)
@@ -55,7 +60,9 @@ def sign_in(context: BrowserContext, address: str, problems: list[str], role: st
     return page
 
 
-def test_the_blotter_shows_another_process_s_changes_within_two_seconds(context: BrowserContext, problems: list[str]) -> None:
+def test_the_blotter_shows_another_process_s_changes_within_two_seconds(
+    context: BrowserContext, problems: list[str]
+) -> None:
     world.people()
     account = world.desk()[0]
     order = world.order(account, 1)

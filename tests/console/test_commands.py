@@ -20,7 +20,15 @@ from tests.console.conftest import SignIn
 from venues import credentials
 from venues.models import Account, Credential, Venue
 
-TICKET = {"account": "paper-main", "symbol": "BTC/USDT", "side": "buy", "type": "limit", "quantity": "0.5", "price": "64000", "client_order_id": "web-1"}
+TICKET = {
+    "account": "paper-main",
+    "symbol": "BTC/USDT",
+    "side": "buy",
+    "type": "limit",
+    "quantity": "0.5",
+    "price": "64000",
+    "client_order_id": "web-1",
+}
 
 
 @pytest.fixture
@@ -66,7 +74,9 @@ def test_a_used_ticket_with_another_body_is_a_new_ticket(account: Account, sign_
         ({"time_in_force": "fok", "post_only": "on"}, "post-only needs"),
     ],
 )
-def test_the_ticket_names_the_field_and_the_nearest_value(account: Account, sign_in: SignIn, change: dict[str, str], said: str) -> None:
+def test_the_ticket_names_the_field_and_the_nearest_value(
+    account: Account, sign_in: SignIn, change: dict[str, str], said: str
+) -> None:
     answer = sign_in("trader").post("/orders/new/", {**TICKET, **change})
     assert answer.status_code == 422 and said.lower() in answer.content.decode().lower()
     assert not Order.objects.exists()
@@ -115,7 +125,14 @@ def test_every_change_needs_its_role_and_a_token(account: Account, sign_in: Sign
 def test_commands_are_not_done_by_looking(account: Account, sign_in: SignIn) -> None:
     client = sign_in("admin")
     order, halt = factories.OrderFactory(account=account), factories.HaltFactory()
-    for path in (f"/orders/{order.id}/cancellation/", f"/risk/halts/{halt.id}/release/", "/risk/halts/", "/reconciliation/runs/", "/settings/tokens/", "/logout/"):
+    for path in (
+        f"/orders/{order.id}/cancellation/",
+        f"/risk/halts/{halt.id}/release/",
+        "/risk/halts/",
+        "/reconciliation/runs/",
+        "/settings/tokens/",
+        "/logout/",
+    ):
         assert client.get(path).status_code == 405, path
 
 
@@ -124,7 +141,9 @@ def test_dead_letter_decisions(sign_in: SignIn) -> None:
     client.post(f"/dead-letters/{letter.id}/absence/", {"reason": " "})
     assert not Intent.objects.exists() and "reason" in flashed(client)
     client.post(f"/dead-letters/{letter.id}/look/")
-    client.post(f"/dead-letters/{letter.id}/binding/", {"venue_order_id": "77", "reason": "seen in the venue's own page"})
+    client.post(
+        f"/dead-letters/{letter.id}/binding/", {"venue_order_id": "77", "reason": "seen in the venue's own page"}
+    )
     assert list(Intent.objects.order_by("requested_at").values_list("action", flat=True)) == ["look_again", "bind"]
     DeadLetter.objects.update(status="resolved", resolved_by="executor", resolved_at=letter.created_at)
     client.post(f"/dead-letters/{letter.id}/absence/", {"reason": "it is not there"})
@@ -139,7 +158,10 @@ def test_break_decisions(sign_in: SignIn) -> None:
     client.post(f"/breaks/{row.id}/adjustment/", {"reason": "fee the venue never reported"})
     row.refresh_from_db()
     assert (row.status, row.resolution, row.owner) == ("resolved", "adjusted", "risk")
-    assert {(leg.book, leg.amount) for leg in Posting.objects.all()} == {("venue", Decimal("-20.05")), ("adjustments", Decimal("20.05"))}
+    assert {(leg.book, leg.amount) for leg in Posting.objects.all()} == {
+        ("venue", Decimal("-20.05")),
+        ("adjustments", Decimal("20.05")),
+    }
     client.post(f"/breaks/{row.id}/reopening/", {"reason": "wrong asset"})
     assert Break.objects.get().status == "investigating"
 
@@ -152,7 +174,9 @@ def test_first_day_of_a_new_desk(sign_in: SignIn, settings: LazySettings, tmp_pa
     assert client.post("/venues/", {"code": "Paper!", "exchange": "binanse"}).status_code == 422
     client.post("/venues/", {"code": "paper", "exchange": "binance", "rest_url": "http://127.0.0.1:8900/binance/main"})
     client.post("/accounts/", {"code": "main", "venue": "paper", "label": "first"})
-    answer = client.post("/accounts/main/key/", {"api_key": "a-very-public-key", "secret": "hush-hush-hush", "passphrase": ""})
+    answer = client.post(
+        "/accounts/main/key/", {"api_key": "a-very-public-key", "secret": "hush-hush-hush", "passphrase": ""}
+    )
     assert answer.status_code == 303 and Venue.objects.get().environment == "PAPER"
     page = client.get("/accounts/main/").content.decode()
     assert "hush-hush-hush" not in page and "a-very-public-key" not in page and "-key v1" in page
@@ -199,7 +223,9 @@ def test_halt_and_release(account: Account, sign_in: SignIn) -> None:
 
 def test_people_and_tokens(sign_in: SignIn) -> None:
     client = sign_in("admin")
-    assert client.post("/settings/people/", {"username": "ana", "role": "trader", "password": "short"}).status_code == 422
+    assert (
+        client.post("/settings/people/", {"username": "ana", "role": "trader", "password": "short"}).status_code == 422
+    )
     client.post("/settings/people/", {"username": "ana", "role": "trader", "password": "a long good phrase"})
     ana = User.objects.get(username="ana")
     assert ana.check_password("a long good phrase") and [group.name for group in ana.groups.all()] == ["trader"]
@@ -233,7 +259,10 @@ def test_sign_in_and_out(db: None) -> None:
     client = Client()
     client.post("/login/", {"username": "ana", "password": "wrong"})
     assert client.get("/").status_code == 302
-    client.post("/login/?next=https://evil.example/", {"username": "ana", "password": factories.PASSWORD, "next": "https://evil.example/"})
+    client.post(
+        "/login/?next=https://evil.example/",
+        {"username": "ana", "password": factories.PASSWORD, "next": "https://evil.example/"},
+    )
     assert client.get("/").status_code == 200
     assert AuditEntry.objects.get().action == "person.sign_in"
     client.post("/logout/")

@@ -105,7 +105,18 @@ def test_blotter_pages_meet_without_a_hole(sign_in: SignIn) -> None:
     assert re.findall(r'<tr id="order-([0-9a-f-]{36})"', newer_page) == seen[100:200]
 
 
-@pytest.mark.parametrize("text", ["before=x", "after=~", "before=2026-01-01~1", "before=2026-01-01T00:00:00Z~zz", "fragment=nope", "status=", "tab=x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "before=x",
+        "after=~",
+        "before=2026-01-01~1",
+        "before=2026-01-01T00:00:00Z~zz",
+        "fragment=nope",
+        "status=",
+        "tab=x",
+    ],
+)
 def test_a_strange_querystring_is_no_error(desk: None, sign_in: SignIn, text: str) -> None:
     client = sign_in("viewer")
     for path in ("/orders/", "/fills/", "/ledger/", "/breaks/", "/dead-letters/", "/reconciliation/", "/audit/"):

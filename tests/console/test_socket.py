@@ -42,7 +42,9 @@ def _announce(*topics: str) -> int:
     return feed.head()
 
 
-async def opened(since: int, cookie: str | None = None, origin: str = f"http://{HOST}") -> tuple[WebsocketCommunicator, bool, Any]:
+async def opened(
+    since: int, cookie: str | None = None, origin: str = f"http://{HOST}"
+) -> tuple[WebsocketCommunicator, bool, Any]:
     cookie = cookie if cookie is not None else await sync_to_async(_cookie)()
     headers = [(b"host", HOST.encode()), (b"origin", origin.encode()), (b"cookie", f"sessionid={cookie}".encode())]
     socket = WebsocketCommunicator(asgi.application, f"/ws/console/?since={since}", headers)
@@ -64,7 +66,14 @@ async def news(socket: WebsocketCommunicator) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://evil.example", f"http://127.0.0.1:{1 + int(HOST[-4:])}", "null", "", f"ws://{HOST}", f"http://{HOST}.evil.example"],
+    [
+        "http://evil.example",
+        f"http://127.0.0.1:{1 + int(HOST[-4:])}",
+        "null",
+        "",
+        f"ws://{HOST}",
+        f"http://{HOST}.evil.example",
+    ],
 )
 async def test_only_this_console_may_open_it(origin: str) -> None:
     _, connected, _ = await opened(0, origin=origin)

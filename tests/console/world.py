@@ -25,13 +25,23 @@ SYMBOLS = {"BTC/USDT": "64012.1", "ETH/USDT": "3120.44", "SOL/USDT": "142.318", 
 
 def people() -> dict[str, User]:
     """Make one person per role; they all have the factories' password."""
-    return {role: factories.UserFactory(username=role, role=role) for role in ("admin", "operator", "risk", "trader", "viewer")}
+    return {
+        role: factories.UserFactory(username=role, role=role)
+        for role in ("admin", "operator", "risk", "trader", "viewer")
+    }
 
 
 def desk() -> list[Account]:
     """Make venues, accounts with channels, leases, keys, instruments and opening balances."""
-    paper = factories.VenueFactory(code="binance-paper", exchange="binance", rest_url=PAPER, markets_loaded_at=clock.now())
-    sandbox = factories.VenueFactory(code="kraken-demo", exchange="kraken", rest_url="https://demo.example.test/kraken", markets_loaded_at=clock.now())
+    paper = factories.VenueFactory(
+        code="binance-paper", exchange="binance", rest_url=PAPER, markets_loaded_at=clock.now()
+    )
+    sandbox = factories.VenueFactory(
+        code="kraken-demo",
+        exchange="kraken",
+        rest_url="https://demo.example.test/kraken",
+        markets_loaded_at=clock.now(),
+    )
     factories.VenueFactory(code="binance", exchange="binance", rest_url=LIVE)
     for venue in (paper, sandbox):
         for symbol, price in SYMBOLS.items():
@@ -43,19 +53,32 @@ def desk() -> list[Account]:
     ]
     made: list[Any] = []
     for code, venue, status, reason in wanted:
-        account = factories.AccountFactory(code=code, venue=venue, status=status, status_reason=reason, label=f"desk {code}")
-        factories.CredentialFactory(account=account, version=1, is_active=True, created_by="operator", permissions={"can_read": True, "can_trade": True})
+        account = factories.AccountFactory(
+            code=code, venue=venue, status=status, status_reason=reason, label=f"desk {code}"
+        )
+        factories.CredentialFactory(
+            account=account,
+            version=1,
+            is_active=True,
+            created_by="operator",
+            permissions={"can_read": True, "can_trade": True},
+        )
         made.append(account)
         if status == "disabled":
             continue
-        factories.LeaseFactory(account=account, holder="executor-1@desk", epoch=7, expires_at=clock.now() + timedelta(hours=1))
+        factories.LeaseFactory(
+            account=account, holder="executor-1@desk", epoch=7, expires_at=clock.now() + timedelta(hours=1)
+        )
         for number, capability in enumerate(("submit", "cancel", "query", "stream")):
             factories.ChannelHealthFactory(
                 account=account, capability=capability, requests=1200 + number, errors=number, latency_ms_p50=18.2 + number,
                 latency_ms_p99=120.5, last_success_at=clock.now() - timedelta(seconds=2 + number), breaker="closed" if number < 3 else "half_open",
             )  # fmt: skip
         with feed.transaction():
-            ledger.post_opening(account, {"USDT": Decimal("250000"), "BTC": Decimal("4.25"), "ETH": Decimal("61.5"), "SOL": Decimal(900)})
+            ledger.post_opening(
+                account,
+                {"USDT": Decimal("250000"), "BTC": Decimal("4.25"), "ETH": Decimal("61.5"), "SOL": Decimal(900)},
+            )
     return made
 
 
@@ -126,7 +149,15 @@ def letter(made: Order, attempt: Attempt) -> None:
 def difference(account: Account, status: str, asset: str, delta: str, **options: object) -> Break:
     """Make one break with its evidence and history."""
     ours, theirs = Decimal("1204118.22"), Decimal("1204118.22") + Decimal(delta)
-    reads = [{"snapshot": n, "taken_at": clock.now().isoformat(), "requested_at": clock.now().isoformat(), "digest": "9c41e07ab2"} for n in (11, 12)]
+    reads = [
+        {
+            "snapshot": n,
+            "taken_at": clock.now().isoformat(),
+            "requested_at": clock.now().isoformat(),
+            "digest": "9c41e07ab2",
+        }
+        for n in (11, 12)
+    ]
     row = factories.BreakFactory(
         account=account, kind="balance", subject=asset, asset=asset, ours=str(ours), theirs=str(theirs), delta=Decimal(delta), status=status, seen_count=3,
         evidence={"why": "No fill, transfer or unproven order touches this asset around the read, and the totals differ.", "severity": "high",
@@ -135,6 +166,57 @@ def difference(account: Account, status: str, asset: str, delta: str, **options:
     BreakEvent.objects.create(discrepancy=row, actor="reconciliation", kind="suspected")
     BreakEvent.objects.create(discrepancy=row, actor="reconciliation", kind="opened")
     return row
+
+
+def checks_of(main: Account, hedge: Account) -> None:
+    """Make breaks, coverage and reconciliation runs in every state."""
+    difference(main, "open", "USDT", "-20.05", owner="risk")
+    difference(main, "suspected", "ETH", "0.5")
+    difference(
+        hedge,
+        "resolved",
+        "SOL",
+        "1",
+        resolution="explained",
+        resolution_reason="airdrop of the venue",
+        resolved_by="risk",
+        resolved_at=clock.now(),
+    )
+    states = {
+        "open_orders": "proved",
+        "fills": "proved",
+        "balances": "failed",
+        "positions": "unsupported",
+        "transfers": "never",
+    }
+    for surface in Surface.values:
+        Coverage.objects.create(
+            account=main,
+            surface=surface,
+            status=states[surface],
+            proved_at=clock.now() if states[surface] in ("proved", "failed") else None,
+        )
+        Coverage.objects.create(
+            account=hedge,
+            surface=surface,
+            status="stale" if surface == "fills" else states[surface],
+            proved_at=clock.now() - timedelta(hours=1),
+        )
+    told = {
+        "read": "good",
+        "status": "proved",
+        "agreed": 14,
+        "different": 0,
+        "skipped": 1,
+        "explained": 0,
+        "detail": "1 skipped",
+    }
+    for number in range(5):
+        status = "partial" if number == 2 else "done"
+        Run.objects.create(account=main, status=status, trigger="schedule", opened=number % 2, finished_at=clock.now(), summary={
+            "surfaces": {"open_orders": told, "fills": told, "balances": {**told, "status": "failed", "different": 1, "detail": "1 unresolved: USDT"}},
+            "missing": {"fills": "the read failed: 429"} if status == "partial" else {}})  # fmt: skip
+    Run.objects.create(account=hedge, status="queued", trigger="person", requested_by="operator")
 
 
 def day() -> dict[str, object]:
@@ -159,7 +241,17 @@ def day() -> dict[str, object]:
             fill(made, f"t{number}", Decimal("0.4"))
         if number % 4 == 1:
             fill(made, f"u{number}", Decimal("0.6"))
-    big = requests.parse({"client_order_id": "too-big-1", "account": main.code, "symbol": "BTC/USDT", "side": "buy", "type": "limit", "quantity": "8", "price": "64000"})
+    big = requests.parse(
+        {
+            "client_order_id": "too-big-1",
+            "account": main.code,
+            "symbol": "BTC/USDT",
+            "side": "buy",
+            "type": "limit",
+            "quantity": "8",
+            "price": "64000",
+        }
+    )
     intake.accept(big, main, source="token:desk")
     asked = order(main, 40)
     acknowledge(asked, send(asked), "900019999")
@@ -169,20 +261,7 @@ def day() -> dict[str, object]:
         off = Decimal("-20.05") if balance.asset == "USDT" and balance.account_id == main.code else Decimal(0)
         Balance.objects.filter(pk=balance.pk).update(venue_total=balance.total + off, venue_free=(balance.total + off) * Decimal("0.9"),
                                                      venue_held=(balance.total + off) * Decimal("0.1"), as_of=clock.now())  # fmt: skip
-    difference(main, "open", "USDT", "-20.05", owner="risk")
-    difference(main, "suspected", "ETH", "0.5")
-    difference(hedge, "resolved", "SOL", "1", resolution="explained", resolution_reason="airdrop of the venue", resolved_by="risk", resolved_at=clock.now())
-    states = {"open_orders": "proved", "fills": "proved", "balances": "failed", "positions": "unsupported", "transfers": "never"}
-    for surface in Surface.values:
-        Coverage.objects.create(account=main, surface=surface, status=states[surface], proved_at=clock.now() if states[surface] in ("proved", "failed") else None)
-        Coverage.objects.create(account=hedge, surface=surface, status="stale" if surface == "fills" else states[surface], proved_at=clock.now() - timedelta(hours=1))
-    told = {"read": "good", "status": "proved", "agreed": 14, "different": 0, "skipped": 1, "explained": 0, "detail": "1 skipped"}
-    for number in range(5):
-        status = "partial" if number == 2 else "done"
-        Run.objects.create(account=main, status=status, trigger="schedule", opened=number % 2, finished_at=clock.now(), summary={
-            "surfaces": {"open_orders": told, "fills": told, "balances": {**told, "status": "failed", "different": 1, "detail": "1 unresolved: USDT"}},
-            "missing": {"fills": "the read failed: 429"} if status == "partial" else {}})  # fmt: skip
-    Run.objects.create(account=hedge, status="queued", trigger="person", requested_by="operator")
+    checks_of(main, hedge)
     halts.engage("venue:kraken-demo", "two answers disagree about one fill", "risk")
     halts.release(halts.engage("account:paper-hedge", "drill", "risk"), "drill is over", "admin")
     tokens.issue(who["trader"], "desk", actor="trader")
@@ -191,5 +270,11 @@ def day() -> dict[str, object]:
     stuck = Order.objects.filter(status="open").first()
     if stuck:
         with feed.transaction():
-            events.record(events.lock(stuck.pk), "cancel_unknown", source="executor", received_at=clock.now(), mutation=Mutation.CANCEL_UNKNOWN)
+            events.record(
+                events.lock(stuck.pk),
+                "cancel_unknown",
+                source="executor",
+                received_at=clock.now(),
+                mutation=Mutation.CANCEL_UNKNOWN,
+            )
     return {"accounts": accounts, "people": who, "events": OrderEvent.objects.count()}

@@ -69,7 +69,13 @@ class Stack:
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a management command to its end."""
         return subprocess.run(
-            [*MANAGE, *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+            [*MANAGE, *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
 
     def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
@@ -115,7 +121,9 @@ class Stack:
             "client_order_id": client_order_id, "account": account.code, "symbol": "BTC/USDT", "side": "buy",
             "type": "limit", "quantity": "0.01", "price": "20000",
         }  # fmt: skip
-        return self.api.post("/orders/", {name: value for name, value in {**order, **body}.items() if value is not None})
+        return self.api.post(
+            "/orders/", {name: value for name, value in {**order, **body}.items() if value is not None}
+        )
 
     def wait_status(self, order_id: str, *statuses: str, seconds: float = 20) -> Any:
         """Wait until an order stands at one of the statuses and return it."""

@@ -81,7 +81,9 @@ def test_two_hundred_intents_survive_five_kills_of_the_executor(stack: Stack, tm
 
     def all_ended() -> bool:
         rows = {row["id"]: row["status"] for row in stack.api.all("/orders/", account=account.code)}
-        parked = {row["order"] for row in stack.api.all("/dead-letters/", account=account.code) if row["status"] == "open"}
+        parked = {
+            row["order"] for row in stack.api.all("/dead-letters/", account=account.code) if row["status"] == "open"
+        }
         return all(rows[key] in ENDED or key in parked for key in ids)
 
     wait_for("every acknowledged intent has ended, rests or is parked", all_ended, 180, every=1)
@@ -127,12 +129,15 @@ def test_key_that_may_withdraw_is_refused(stack: Stack) -> None:
         "binance", "withdraw", seed=1, flow_steps_per_second=0,
         accounts=[{"api_key": "w", "secret": "w", "balances": {"USDT": "1000"}, "permissions": {"read": True, "trade": True, "withdraw": True}}],
     )  # fmt: skip
-    stack.api.post("/venues/", {"code": "withdraw", "exchange": "binance", "rest_url": made.rest_url, "ws_url": made.ws_url})
+    stack.api.post(
+        "/venues/", {"code": "withdraw", "exchange": "binance", "rest_url": made.rest_url, "ws_url": made.ws_url}
+    )
     stack.api.post("/accounts/", {"code": "withdraw", "venue": "withdraw", "label": ""})
     stack.api.post("/accounts/withdraw/keys/", {"api_key": "w", "secret": "w"})
     stack.api.post("/accounts/withdraw/activation/")
     shown = wait_for(
-        "refused", lambda: (row := stack.api.get("/accounts/withdraw/"))["status"] == "disabled" and row["status_reason"] and row
+        "refused",
+        lambda: (row := stack.api.get("/accounts/withdraw/"))["status"] == "disabled" and row["status_reason"] and row,
     )
     assert "withdraw" in str(shown["status_reason"])
     try:

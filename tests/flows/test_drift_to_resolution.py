@@ -28,11 +28,17 @@ def test_silent_debit_is_found_adjusted_and_proved(stack: Stack, fresh: AccountA
     assert Decimal(found[0]["delta"]) == Decimal("-12.5")
     balances = [row for row in stack.api.all("/coverage/", account=account.code) if row["surface"] == "balances"]
     assert balances[0]["status"] != "proved"
-    stack.api.post(f"/breaks/{found[0]['id']}/resolution/", {"action": "adjust", "reason": "fee charged outside of trading"})
+    stack.api.post(
+        f"/breaks/{found[0]['id']}/resolution/", {"action": "adjust", "reason": "fee charged outside of trading"}
+    )
     wait_for("books agree", lambda: oracle.compare(stack, account).is_clean)
     wait_for(
         "balances are proved again",
-        lambda: [r for r in stack.api.all("/coverage/", account=account.code) if r["surface"] == "balances" and r["status"] == "proved"],
+        lambda: [
+            r
+            for r in stack.api.all("/coverage/", account=account.code)
+            if r["surface"] == "balances" and r["status"] == "proved"
+        ],
         30,
     )
     shown = stack.api.get(f"/breaks/{found[0]['id']}/")

@@ -27,7 +27,9 @@ def kinds_of(stack: Stack, order_id: str) -> list[str]:
         ("huge_exponent", {}),
     ],
 )
-def test_accepted_but_unanswered_is_found_and_open(stack: Stack, binance: AccountAtVenue, fault: str, params: dict[str, object]) -> None:
+def test_accepted_but_unanswered_is_found_and_open(
+    stack: Stack, binance: AccountAtVenue, fault: str, params: dict[str, object]
+) -> None:
     rule = stack.paper.add_fault(binance.world, fault, "create_order", count=1, params=params)
     order = stack.place(binance, f"lost-{fault}")
     stack.wait_status(order["id"], "open")
@@ -55,16 +57,16 @@ def test_request_that_never_arrived_is_proved_absent_and_never_resent(stack: Sta
     assert stack.sql("SELECT count(*) FROM orders_attempt WHERE order_id = %s", order["id"]) == [(1,)]
     journal = stack.paper.journal(binance.world)
     assert oracle.accepted_per_intent(stack, binance, journal)[order["id"]] == 0
-    [(resolution, evidence)] = stack.sql("SELECT resolution, evidence FROM orders_attempt WHERE order_id = %s", order["id"])
+    [(resolution, evidence)] = stack.sql(
+        "SELECT resolution, evidence FROM orders_attempt WHERE order_id = %s", order["id"]
+    )
     assert resolution == "never_accepted"
     assert {"books"} <= {row["source"] for row in evidence}
 
 
 def test_venue_that_cannot_be_reached_is_not_doubt(stack: Stack, binance: AccountAtVenue) -> None:
     before = stack.sql("SELECT count(*) FROM orders_deadletter")
-    stack.paper.add_fault(
-        binance.world, "rate_limited", "create_order", count=1, params={"retry_after": 1}
-    )
+    stack.paper.add_fault(binance.world, "rate_limited", "create_order", count=1, params={"retry_after": 1})
     order = stack.place(binance, "limited-1")
     stack.wait_status(order["id"], "open", seconds=40)
     assert stack.sql("SELECT count(*) FROM orders_deadletter") == before

@@ -12,14 +12,14 @@ pytestmark = pytest.mark.process
 
 
 def test_duplicate_fill_messages_are_booked_once(stack: Stack, account: AccountAtVenue) -> None:
-    stack.paper.add_fault(
-        account.world, "duplicate_fill", "stream", seconds=30, params={"times": 4}
-    )
+    stack.paper.add_fault(account.world, "duplicate_fill", "stream", seconds=30, params={"times": 4})
     order = stack.place(account, "twice-1", type="market", price=None)
     stack.wait_status(order["id"], "filled")
     wait_for("the fault fired", lambda: stack.fired(account, "duplicate_fill"))
     wait_for("books agree", lambda: oracle.compare(stack, account).is_clean)
-    count = stack.sql("SELECT count(*), count(DISTINCT venue_trade_id) FROM orders_fill WHERE order_id = %s", order["id"])
+    count = stack.sql(
+        "SELECT count(*), count(DISTINCT venue_trade_id) FROM orders_fill WHERE order_id = %s", order["id"]
+    )
     assert count[0][0] == count[0][1] >= 1
 
 

@@ -15,7 +15,12 @@ from tests.orders.scene import in_threads
 @pytest.fixture
 def chain(db: None) -> list[AuditEntry]:
     with feed.transaction():
-        return [audit.record("ada", "limit.put", f"limit {n}", {"before": None, "after": str(n), "deep": {"b": [1], "a": True}}) for n in range(4)]
+        return [
+            audit.record(
+                "ada", "limit.put", f"limit {n}", {"before": None, "after": str(n), "deep": {"b": [1], "a": True}}
+            )
+            for n in range(4)
+        ]
 
 
 def verify(capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -45,7 +50,9 @@ def test_an_empty_chain_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
-def test_any_changed_figure_is_named(chain: list[AuditEntry], change: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_any_changed_figure_is_named(
+    chain: list[AuditEntry], change: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     if "at" in change:
         change = {"at": chain[1].at.replace(microsecond=(chain[1].at.microsecond + 1) % 10**6)}
     AuditEntry.objects.filter(sequence=2).update(**change)

@@ -28,7 +28,14 @@ def test_a_secret_is_taken_out(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["order 5 is open", "http://127.0.0.1:8000/orders/1", "a key was added", "price=60000 quantity=1", "3 tokens issued"]
+    "text",
+    [
+        "order 5 is open",
+        "http://127.0.0.1:8000/orders/1",
+        "a key was added",
+        "price=60000 quantity=1",
+        "3 tokens issued",
+    ],
 )
 def test_the_rest_is_left_as_it_is(text: str) -> None:
     assert logs.redact(text) == text
@@ -36,7 +43,13 @@ def test_the_rest_is_left_as_it_is(text: str) -> None:
 
 def line_of(*arguments: object, error: BaseException | None = None) -> dict[str, str]:
     record = logging.LogRecord(
-        "orders", logging.WARNING, __file__, 1, arguments[0], arguments[1:], (type(error), error, None) if error else None
+        "orders",
+        logging.WARNING,
+        __file__,
+        1,
+        arguments[0],
+        arguments[1:],
+        (type(error), error, None) if error else None,
     )
     assert logs.SecretFilter().filter(record)
     line: dict[str, str] = json.loads(logs.JsonFormatter("executor").format(record))

@@ -24,7 +24,16 @@ def account(db: None) -> Account:
 def service(account: Account) -> Service:
     """Return the account in the hands of its owner, the wire not opened."""
     venue = account.venue
-    target = VenueTarget(code=venue.code, exchange=venue.exchange, rest_url=venue.rest_url, ws_url="", sandbox=False, may_trade=True)
+    target = VenueTarget(
+        code=venue.code, exchange=venue.exchange, rest_url=venue.rest_url, ws_url="", sandbox=False, may_trade=True
+    )
     gateway = Gateway(account.code, target, Secret("key", "secret"), shared=SharedMarkets())
     [lease] = leases.acquire("executor", 60)
-    return Service(account=account.code, venue=venue.code, lease=lease, gateway=gateway, writer=Writer(), timing=Timing(**settings.EXECUTOR))
+    return Service(
+        account=account.code,
+        venue=venue.code,
+        lease=lease,
+        gateway=gateway,
+        writer=Writer(),
+        timing=Timing(**settings.EXECUTOR),
+    )

@@ -33,7 +33,9 @@ def at(seconds: float) -> datetime:
 def make_account(**options: Any) -> Account:
     """Return a ready account at a sandbox venue that lists BTC/USDT on a fine grid."""
     account: Account = AccountFactory(venue=VenueFactory(), **options)
-    InstrumentFactory(venue=account.venue, price_step=Decimal("0.01"), quantity_step=Decimal("0.001"), quantity_min=Decimal("0.001"))
+    InstrumentFactory(
+        venue=account.venue, price_step=Decimal("0.01"), quantity_step=Decimal("0.001"), quantity_min=Decimal("0.001")
+    )
     return account
 
 
@@ -68,7 +70,9 @@ def moved(order: Order, to: Status, **options: Any) -> Order:
     """Move an order by the writer of order state."""
     with feed.transaction():
         order = events.lock(order.pk)
-        assert events.record(order, to.value, source="test", received_at=options.pop("received_at", at(0)), to=to, **options)
+        assert events.record(
+            order, to.value, source="test", received_at=options.pop("received_at", at(0)), to=to, **options
+        )
     return order
 
 
@@ -100,7 +104,9 @@ def apply(order: Order, *statements: OrderReport | FillReport, is_final: bool = 
             if isinstance(statement, FillReport):
                 results.append(events.apply_fill(locked, statement, source="test", received_at=at(1000)))
             else:
-                results.append(events.apply_report(locked, statement, source="test", received_at=at(1000), is_final=is_final))
+                results.append(
+                    events.apply_report(locked, statement, source="test", received_at=at(1000), is_final=is_final)
+                )
     order.refresh_from_db()
     return results
 

@@ -48,16 +48,30 @@ def test_evidence_is_kept_on_attempt_and_letter_up_to_a_bound(letter: DeadLetter
         doubts.add_evidence(Attempt.objects.get(), doubts.evidence_rows(rows))
     letter.refresh_from_db()
     assert len(letter.evidence) == len(Attempt.objects.get().evidence) == doubts.EVIDENCE_MAX
-    assert letter.evidence[-1] == {"source": "lookup", "at": "2026-03-01T12:00:59+00:00", "answer": "not found 59", "detail": {"n": 59}}
+    assert letter.evidence[-1] == {
+        "source": "lookup",
+        "at": "2026-03-01T12:00:59+00:00",
+        "answer": "not found 59",
+        "detail": {"n": 59},
+    }
 
 
 def test_what_cannot_be_stored_is_replaced_not_lost(letter: DeadLetter) -> None:
-    evil = Evidence(source="submit", at=at(0), answer="nul \0 and half \ud83d", detail={"raw": "\0<html>", "more": [{"a\0": "\udc00"}], "whole": "😀"})
+    evil = Evidence(
+        source="submit",
+        at=at(0),
+        answer="nul \0 and half \ud83d",
+        detail={"raw": "\0<html>", "more": [{"a\0": "\udc00"}], "whole": "😀"},
+    )
     with feed.transaction():
         doubts.add_evidence(Attempt.objects.get(), doubts.evidence_rows([evil]))
     letter.refresh_from_db()
     [row] = letter.evidence
-    assert row["answer"] == "nul \ufffd and half \ufffd" and row["detail"]["raw"] == "\ufffd<html>" and row["detail"]["whole"] == "😀"
+    assert (
+        row["answer"] == "nul \ufffd and half \ufffd"
+        and row["detail"]["raw"] == "\ufffd<html>"
+        and row["detail"]["whole"] == "😀"
+    )
 
 
 def test_settling_closes_attempt_and_letter_with_who_and_why(letter: DeadLetter) -> None:
@@ -65,7 +79,12 @@ def test_settling_closes_attempt_and_letter_with_who_and_why(letter: DeadLetter)
         doubts.settle(letter.order, "accepted", action="submit", actor="executor", rows=[{"source": "stream"}])
     letter.refresh_from_db()
     attempt = Attempt.objects.get()
-    assert (attempt.resolution, letter.status, letter.resolution, letter.resolved_by) == ("accepted", "resolved", "accepted", "executor")
+    assert (attempt.resolution, letter.status, letter.resolution, letter.resolved_by) == (
+        "accepted",
+        "resolved",
+        "accepted",
+        "executor",
+    )
     assert letter.evidence == attempt.evidence == [{"source": "stream"}] and letter.resolved_at and attempt.resolved_at
     assert doubts.unresolved(letter.account_id) == []
     assert AuditEntry.objects.get(action="dead_letter.resolve").detail["resolution"] == "accepted"
@@ -83,7 +102,11 @@ def test_a_request_is_a_row_for_the_owner(letter: DeadLetter) -> None:
     dead_letters.request_look(letter, actor="ada")
     bind = dead_letters.request_binding(letter, venue_order_id=" v-7 ", actor="ada", reason="seen there")
     assert bind.data == {"venue_order_id": "v-7", "reason": "seen there", "dead_letter": str(letter.id)}
-    assert list(Intent.objects.order_by("requested_at").values_list("action", flat=True)) == ["look_again", "look_again", "bind"]
+    assert list(Intent.objects.order_by("requested_at").values_list("action", flat=True)) == [
+        "look_again",
+        "look_again",
+        "bind",
+    ]
     assert AuditEntry.objects.filter(subject=str(letter.id)).count() == 3
     letter.refresh_from_db()
     assert letter.status == "open" and letter.order.status == "unknown"
@@ -122,7 +145,11 @@ def test_a_declared_absence_denies_and_a_fill_still_heals_it(letter: DeadLetter)
     letter.refresh_from_db()
     order = letter.order
     assert (order.status, order.reason_code) == ("denied", "SUBMIT_NOT_ACCEPTED") and "ada" in order.reason_message
-    assert (letter.resolution, letter.resolved_by, letter.resolution_reason) == ("declared_absent", "ada", "called the venue")
+    assert (letter.resolution, letter.resolved_by, letter.resolution_reason) == (
+        "declared_absent",
+        "ada",
+        "called the venue",
+    )
     apply(order, report("open"))
     assert (order.status, order.reason_code) == ("open", "") and list(fold.differences()) == []
 
@@ -138,7 +165,11 @@ def test_a_declared_absence_of_a_cancel_is_signed_by_its_person(account: Account
         resolver.declare_absent(letter, actor="ada", reason="the venue has no trace")
     letter.refresh_from_db()
     order.refresh_from_db()
-    assert (letter.resolved_by, letter.resolution, letter.resolution_reason) == ("ada", "declared_absent", "the venue has no trace")
+    assert (letter.resolved_by, letter.resolution, letter.resolution_reason) == (
+        "ada",
+        "declared_absent",
+        "the venue has no trace",
+    )
     assert (order.status, order.mutation) == ("partially_filled", "none")
 
 
@@ -156,7 +187,11 @@ def test_recovery_doubts_what_was_in_flight_and_nothing_else(account: Account) -
     with feed.transaction():
         recovery._mark_lost(account.code)
     resolutions = {a.order_id: (a.outcome, a.resolution) for a in Attempt.objects.all()}
-    assert resolutions == {in_flight.pk: ("unknown", ""), proved.pk: ("unknown", "accepted"), refused.pk: ("unknown", "rejected")}
+    assert resolutions == {
+        in_flight.pk: ("unknown", ""),
+        proved.pk: ("unknown", "accepted"),
+        refused.pk: ("unknown", "rejected"),
+    }
     assert [attempt.order_id for attempt in doubts.unresolved(account.code)] == [in_flight.pk]
     statuses = dict(Order.objects.values_list("pk", "status"))
     assert statuses == {in_flight.pk: "unknown", proved.pk: "open", refused.pk: "rejected"}

@@ -44,10 +44,21 @@ def apply_in_order(order: Order, statements: list[OrderReport | FillReport]) -> 
 def outcome(order: Order) -> dict[str, Any]:
     account = order.account
     return {
-        "order": (order.status, order.mutation, order.filled_quantity, order.filled_value, order.venue_order_id, order.reason_code),
-        "fills": sorted(Fill.objects.filter(order=order).values_list("venue_trade_id", "quantity", "quote_quantity", "fee")),
+        "order": (
+            order.status,
+            order.mutation,
+            order.filled_quantity,
+            order.filled_value,
+            order.venue_order_id,
+            order.reason_code,
+        ),
+        "fills": sorted(
+            Fill.objects.filter(order=order).values_list("venue_trade_id", "quantity", "quote_quantity", "fee")
+        ),
         "balances": sorted(account.balances.values_list("asset", "total")),
-        "positions": sorted(Position.objects.filter(account=account).values_list("symbol", "quantity", "entry_price", "realised_pnl")),
+        "positions": sorted(
+            Position.objects.filter(account=account).values_list("symbol", "quantity", "entry_price", "realised_pnl")
+        ),
         "anomalies": sorted(Anomaly.objects.filter(order=order).values_list("kind", flat=True)),
     }
 
@@ -93,7 +104,9 @@ def test_a_repeat_that_differs_is_noted_once(account: Account) -> None:
 
 @pytest.mark.parametrize("ended", ["cancelled", "expired", "rejected", "denied"])
 @pytest.mark.parametrize(("quantity", "status"), [("0.4", "partially_filled"), ("1", "filled")])
-def test_a_fill_after_the_end_moves_the_order_and_opens_an_anomaly(account: Account, ended: str, quantity: str, status: str) -> None:
+def test_a_fill_after_the_end_moves_the_order_and_opens_an_anomaly(
+    account: Account, ended: str, quantity: str, status: str
+) -> None:
     order = moved(sending(account), Status(ended), occurred_at=at(3), code="BECAUSE")
     apply(order, fill("t-1", quantity, 4))
     assert (order.status, order.reason_code) == (status, "")
@@ -133,7 +146,11 @@ def test_an_illegal_move_is_recorded_and_changes_nothing(account: Account) -> No
     assert apply(order, report("expired", 3)) == ["illegal"]
     assert (order.status, order.reason_code) == ("rejected", "VENUE_REJECTED")
     refused = OrderEvent.objects.get(kind="illegal_transition")
-    assert (refused.status_before, refused.status_after, refused.data["refused_move"]) == ("rejected", "rejected", "expired")
+    assert (refused.status_before, refused.status_after, refused.data["refused_move"]) == (
+        "rejected",
+        "rejected",
+        "expired",
+    )
     assert Anomaly.objects.get().kind == "illegal_transition"
     assert list(fold.differences()) == []
 
@@ -180,7 +197,9 @@ def test_the_end_of_an_order_ends_its_mutation(account: Account) -> None:
     order = sending(account)
     apply(order, ACK)
     with feed.transaction():
-        events.record(events.lock(order.pk), "cancel_pending", source="test", received_at=at(1), mutation=Mutation.CANCEL_PENDING)
+        events.record(
+            events.lock(order.pk), "cancel_pending", source="test", received_at=at(1), mutation=Mutation.CANCEL_PENDING
+        )
     apply(order, report("cancelled", 2))
     assert (order.status, order.mutation) == ("cancelled", "none") and list(fold.differences()) == []
 

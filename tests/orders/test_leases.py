@@ -20,7 +20,10 @@ from venues.models import Account
 def run_out(*codes: str) -> None:
     """Let leases end now, in the database's time."""
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE orders_accountlease SET expires_at = clock_timestamp() - interval '1 ms' WHERE account_id = ANY(%s)", [list(codes)])
+        cursor.execute(
+            "UPDATE orders_accountlease SET expires_at = clock_timestamp() - interval '1 ms' WHERE account_id = ANY(%s)",
+            [list(codes)],
+        )
 
 
 def taken(holder: str, seconds: float = 60) -> dict[str, Lease]:
@@ -74,12 +77,16 @@ def test_releasing_gives_back_at_once_and_only_ones_own(account: Account) -> Non
 def process() -> Iterator[subprocess.Popen[str]]:
     code = "import os; from orders import leases; print(leases.holder_name(), flush=True); input()"
     run = f"import django; django.setup(); {code}"
-    with subprocess.Popen([sys.executable, "-c", run], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        [sys.executable, "-c", run], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as running:
         yield running
         running.kill()
 
 
-def test_the_leases_of_a_killed_process_end_and_those_of_a_living_one_stay(account: Account, process: subprocess.Popen[str]) -> None:
+def test_the_leases_of_a_killed_process_end_and_those_of_a_living_one_stay(
+    account: Account, process: subprocess.Popen[str]
+) -> None:
     assert process.stdout is not None
     holder = process.stdout.readline().strip()
     taken(holder)

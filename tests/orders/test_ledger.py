@@ -54,7 +54,9 @@ def test_a_position_is_what_an_independent_calculation_says(trades: list[tuple[s
     assert Fraction(holding.quantity) == quantity
     assert (holding.entry_price is None) == (quantity == 0)
     # each step rounds the average entry to 18 decimals: at most one unit of price per step and unit of quantity
-    bound = Fraction(UNIT) * (len(trades) + 1) * (1 + sum(Fraction(amount) for _, amount, _ in trades)) * (len(trades) + 1)
+    bound = (
+        Fraction(UNIT) * (len(trades) + 1) * (1 + sum(Fraction(amount) for _, amount, _ in trades)) * (len(trades) + 1)
+    )
     assert abs(Fraction(holding.realised_pnl) - realised) <= bound
     if quantity:
         assert abs(Fraction(holding.entry_price or 0) * quantity - cost) <= bound
@@ -98,7 +100,12 @@ def test_whatever_fills_come_every_entry_balances_and_every_balance_is_its_fold(
     expected: dict[str, Decimal] = defaultdict(Decimal)
     for number, (side, quantity, price, quote, fee_units, fee_asset) in enumerate(trades):
         fee = D(fee_units).scaleb(-18)
-        apply(order, fill(f"t-{number}", str(quantity), side=side, price=price, quote_quantity=quote, fee=fee, fee_asset=fee_asset))
+        apply(
+            order,
+            fill(
+                f"t-{number}", str(quantity), side=side, price=price, quote_quantity=quote, fee=fee, fee_asset=fee_asset
+            ),
+        )
         booked = Fill.objects.get(order=order, venue_trade_id=f"t-{number}")
         sign = 1 if side == "buy" else -1
         expected["BTC"] += sign * quantity
@@ -131,7 +138,12 @@ def test_opening_balances_stand_against_their_own_book(account: Account) -> None
         ledger.post_opening(account, {"USDT": D(1000), "BTC": D("0.5"), "DUST": D(0)})
     assert ledger.totals(account) == {"USDT": D(1000), "BTC": D("0.5")}
     books = Posting.objects.values_list("asset", "book", "amount").order_by("asset", "leg")
-    assert list(books) == [("BTC", "venue", D("0.5")), ("BTC", "opening", D("-0.5")), ("USDT", "venue", D(1000)), ("USDT", "opening", D(-1000))]
+    assert list(books) == [
+        ("BTC", "venue", D("0.5")),
+        ("BTC", "opening", D("-0.5")),
+        ("USDT", "venue", D(1000)),
+        ("USDT", "opening", D(-1000)),
+    ]
 
 
 def test_an_adjustment_does_what_its_preview_said_and_keeps_what_was(account: Account) -> None:
@@ -141,7 +153,9 @@ def test_an_adjustment_does_what_its_preview_said_and_keeps_what_was(account: Ac
     assert preview == {"asset": "USDT", "amount": "-2.5", "total_before": "10", "total_after": "7.5"}
     assert Posting.objects.count() == 2
     with feed.transaction():
-        entry = ledger.post_adjustment(account, "USDT", D("-2.5"), actor="ada", memo="fee the venue forgot", reference="break-1")
+        entry = ledger.post_adjustment(
+            account, "USDT", D("-2.5"), actor="ada", memo="fee the venue forgot", reference="break-1"
+        )
     legs = Posting.objects.filter(entry=entry).order_by("leg")
     assert [(leg.book, leg.amount, leg.memo) for leg in legs] == [
         ("venue", D("-2.5"), "ada: fee the venue forgot"), ("adjustments", D("2.5"), "ada: fee the venue forgot"),
@@ -162,4 +176,9 @@ def test_what_the_venue_says_never_changes_our_total(account: Account) -> None:
 def test_a_position_is_stored_per_symbol(account: Account) -> None:
     apply(sending(account), fill("t-1", "1", price=D(100)), fill("t-2", "0.5", price=D(160), side="sell"))
     position = Position.objects.get()
-    assert (position.symbol, position.quantity, position.entry_price, position.realised_pnl) == ("BTC/USDT", D("0.5"), D(100), D(30))
+    assert (position.symbol, position.quantity, position.entry_price, position.realised_pnl) == (
+        "BTC/USDT",
+        D("0.5"),
+        D(100),
+        D(30),
+    )

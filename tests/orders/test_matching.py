@@ -49,14 +49,22 @@ def test_a_statement_without_our_id_may_be_ours_while_a_submit_is_in_doubt(accou
 def test_a_foreign_order_is_adopted_as_external_and_noted(account: Account) -> None:
     order = adopt(account, report("open", price=Decimal(5)))
     assert order is not None
-    assert (order.status, order.is_external, order.venue_order_id, order.price, order.source) == ("open", True, "v-1", Decimal(5), "venue")
+    assert (order.status, order.is_external, order.venue_order_id, order.price, order.source) == (
+        "open",
+        True,
+        "v-1",
+        Decimal(5),
+        "venue",
+    )
     assert Anomaly.objects.get().kind == "external_order"
     assert find(account, fill("t-1", "0.4")) == order
     apply(order, fill("t-1", "0.4"))
     assert order.status == "partially_filled" and list(fold.differences()) == []
 
 
-@pytest.mark.parametrize("lacking", [{"venue_order_id": None}, {"side": None}, {"quantity": None}, {"quantity": Decimal(0)}], ids=str)
+@pytest.mark.parametrize(
+    "lacking", [{"venue_order_id": None}, {"side": None}, {"quantity": None}, {"quantity": Decimal(0)}], ids=str
+)
 def test_what_says_too_little_is_not_adopted(account: Account, lacking: dict[str, Any]) -> None:
     assert adopt(account, report("open", **lacking)) is None and not Order.objects.exists()
 

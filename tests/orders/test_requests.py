@@ -148,7 +148,11 @@ def test_an_unknown_field_is_refused_with_the_nearest() -> None:
 
 def test_the_digest_is_of_the_meaning_not_of_the_writing() -> None:
     first = requests.parse({**GOOD, "quantity": "1"})
-    for again in ({"quantity": "1.0"}, {"quantity": "1.000", "time_in_force": "gtc"}, {"quantity": "1", "post_only": False}):
+    for again in (
+        {"quantity": "1.0"},
+        {"quantity": "1.000", "time_in_force": "gtc"},
+        {"quantity": "1", "post_only": False},
+    ):
         assert requests.parse({**GOOD, **again}).digest() == first.digest()
     for other in ({"quantity": "1.1"}, {"side": "sell"}, {"price": "60000"}, {"post_only": True}, {"strategy": "s"},
                   {"client_order_id": "a-2"}, {"account": "other"}, {"time_in_force": "ioc"}):  # fmt: skip

@@ -65,7 +65,11 @@ def test_what_stays_unproved_becomes_one_dead_letter_with_its_money(service: Ser
         with feed.transaction():
             resolver._park(service, attempt)
     letter = DeadLetter.objects.get()
-    assert (letter.cause, str(letter.money_at_risk.normalize()), letter.money_at_risk_asset) == ("SUBMIT_UNKNOWN", "6E+4", "USDT")
+    assert (letter.cause, str(letter.money_at_risk.normalize()), letter.money_at_risk_asset) == (
+        "SUBMIT_UNKNOWN",
+        "6E+4",
+        "USDT",
+    )
     assert "counts as filled until settled" in letter.explanation
 
 
@@ -76,8 +80,12 @@ def test_what_was_proved_meanwhile_is_not_parked(service: Service, attempt: Atte
     assert not DeadLetter.objects.exists()
 
 
-@pytest.mark.parametrize(("facts", "is_ready"), [({}, True), ({"lookups_absent": 1}, False), ({"valid_until": None}, False)], ids=str)
-def test_absence_is_weighed_only_when_nothing_but_the_books_is_missing(service: Service, attempt: Attempt, facts: dict[str, Any], is_ready: bool) -> None:
+@pytest.mark.parametrize(
+    ("facts", "is_ready"), [({}, True), ({"lookups_absent": 1}, False), ({"valid_until": None}, False)], ids=str
+)
+def test_absence_is_weighed_only_when_nothing_but_the_books_is_missing(
+    service: Service, attempt: Attempt, facts: dict[str, Any], is_ready: bool
+) -> None:
     Attempt.objects.update(**{"lookups_absent": 2, **facts})
     assert resolver._ready(service) == ([attempt] if is_ready else [])
 
@@ -85,5 +93,7 @@ def test_absence_is_weighed_only_when_nothing_but_the_books_is_missing(service: 
 def test_a_parked_doubt_is_a_persons_to_settle(service: Service, attempt: Attempt) -> None:
     Attempt.objects.update(lookups_absent=2)
     with feed.transaction():
-        doubts.open_letter(attempt, "SUBMIT_UNKNOWN", "nobody knows", money_at_risk=attempt.order.quantity, asset="USDT")
+        doubts.open_letter(
+            attempt, "SUBMIT_UNKNOWN", "nobody knows", money_at_risk=attempt.order.quantity, asset="USDT"
+        )
     assert resolver._ready(service) == []

@@ -51,9 +51,17 @@ def test_the_attempt_is_committed_with_the_move_to_sending(service: Service, acc
     begun = begin(service, order)
     attempt = attempt_of(begun)
     assert (order.status, order.submit_tries, attempt.outcome, attempt.epoch) == ("sending", 1, "", 1)
-    assert attempt.valid_until is not None and (attempt.valid_until - attempt.sent_at).total_seconds() == attempt.window_ms / 1000
+    assert (
+        attempt.valid_until is not None
+        and (attempt.valid_until - attempt.sent_at).total_seconds() == attempt.window_ms / 1000
+    )
     message = begun.message
-    assert (message.venue_client_id, message.quantity, message.price, message.post_only) == (attempt.venue_client_id, D("0.5"), D(60000), True)
+    assert (message.venue_client_id, message.quantity, message.price, message.post_only) == (
+        attempt.venue_client_id,
+        D("0.5"),
+        D(60000),
+        True,
+    )
     assert int(attempt.sent_at.timestamp() * 1000) == message.stamp_ms
     assert begin(service, order) is None and Attempt.objects.count() == 1
 
@@ -90,7 +98,12 @@ def test_the_last_gate_denies_what_changed_since_intake(service: Service, accoun
         account.venue.rest_url = ""
         account.venue.save()
     assert begin(service, order) is None
-    codes = {"halt": "TRADING_HALTED", "limit": "QUANTITY_EXCEEDS_MAXIMUM", "instrument": "INSTRUMENT_UNKNOWN", "live": "LIVE_TRADING_OFF"}
+    codes = {
+        "halt": "TRADING_HALTED",
+        "limit": "QUANTITY_EXCEEDS_MAXIMUM",
+        "instrument": "INSTRUMENT_UNKNOWN",
+        "live": "LIVE_TRADING_OFF",
+    }
     assert (order.status, order.reason_code) == ("denied", codes[why]) and not Attempt.objects.exists()
 
 
@@ -98,14 +111,21 @@ def test_the_last_gate_denies_what_changed_since_intake(service: Service, accoun
     ("answer", "status", "code", "outcome"),
     [
         (ACCEPTED, "open", "", "accepted"),
-        (dataclasses.replace(ACCEPTED, order=report("rejected", reason="post-only")), "rejected", "VENUE_REJECTED", "accepted"),
+        (
+            dataclasses.replace(ACCEPTED, order=report("rejected", reason="post-only")),
+            "rejected",
+            "VENUE_REJECTED",
+            "accepted",
+        ),
         (REJECTED, "rejected", "INSUFFICIENT_FUNDS", "rejected"),
         (UNKNOWN, "unknown", "TIMEOUT", "unknown"),
         (NOT_SENT, "queued", "", "not_sent"),
         (dataclasses.replace(NOT_SENT, transient=False), "denied", "SUBMIT_NOT_SENT", "not_sent"),
     ],
 )
-def test_an_answer_moves_the_order(service: Service, account: Account, answer: Answer, status: str, code: str, outcome: str) -> None:
+def test_an_answer_moves_the_order(
+    service: Service, account: Account, answer: Answer, status: str, code: str, outcome: str
+) -> None:
     order = queued(account)
     begun = begin(service, order)
     assert finish(order, begun, answer) is False
@@ -138,7 +158,9 @@ def test_waiting_for_the_rate_limit_is_no_try(service: Service, account: Account
 
 
 @pytest.mark.parametrize("answer", [ACCEPTED, UNKNOWN, NOT_SENT])
-def test_an_answer_after_the_stream_was_faster_changes_nothing(service: Service, account: Account, answer: Answer) -> None:
+def test_an_answer_after_the_stream_was_faster_changes_nothing(
+    service: Service, account: Account, answer: Answer
+) -> None:
     order = queued(account)
     begun = begin(service, order)
     apply(order, report("open"), fill("t-1", "1"))
@@ -149,7 +171,12 @@ def test_an_answer_after_the_stream_was_faster_changes_nothing(service: Service,
 
 @pytest.mark.parametrize(
     ("answer", "status", "code"),
-    [(ACCEPTED, "open", ""), (REJECTED, "rejected", "INSUFFICIENT_FUNDS"), (NOT_SENT, "denied", "SUBMIT_NOT_SENT"), (UNKNOWN, "unknown", "TIMEOUT")],
+    [
+        (ACCEPTED, "open", ""),
+        (REJECTED, "rejected", "INSUFFICIENT_FUNDS"),
+        (NOT_SENT, "denied", "SUBMIT_NOT_SENT"),
+        (UNKNOWN, "unknown", "TIMEOUT"),
+    ],
 )
 def test_an_answer_after_another_owner_took_over_settles_what_it_can(
     service: Service, account: Account, answer: Answer, status: str, code: str
@@ -202,7 +229,9 @@ def opened(service: Service, account: Account) -> Order:
         (Answer(outcome="not_sent", code="CONNECTION_REFUSED"), "none", False),
     ],
 )
-def test_the_answer_to_a_cancel(service: Service, account: Account, answer: Answer, mutation: str, is_settled: bool) -> None:
+def test_the_answer_to_a_cancel(
+    service: Service, account: Account, answer: Answer, mutation: str, is_settled: bool
+) -> None:
     order = opened(service, account)
     begun, intent = begin_cancel(service, order)
     order.refresh_from_db()

@@ -94,6 +94,15 @@ def test_reducing_and_released_halts_and_other_accounts_do_not_count(account: Ac
 
 def moved_order(account: Account) -> Order:
     """Return an order that could be sent, made before anything was halted."""
-    order = Order(account=account, client_order_id="early", body_digest="", symbol="BTC/USDT", side="buy", type="limit", quantity=Decimal(1), status="queued")
+    order = Order(
+        account=account,
+        client_order_id="early",
+        body_digest="",
+        symbol="BTC/USDT",
+        side="buy",
+        type="limit",
+        quantity=Decimal(1),
+        status="queued",
+    )
     order.save()
     return moved(order, Status.SENDING)

@@ -25,9 +25,18 @@ def books(account: Account) -> Account:
     """Return an account with a life: an opening, a filled order, a cancelled one, a late fill, a denied one, a queued one."""
     with feed.transaction():
         ledger.post_opening(account, {"USDT": D(100000), "BTC": D(2)})
-    apply(sending(account, client_order_id="filled"), report("open"), fill("t-1", "0.4"), fill("t-2", "0.6", price=D(61000)))
+    apply(
+        sending(account, client_order_id="filled"),
+        report("open"),
+        fill("t-1", "0.4"),
+        fill("t-2", "0.6", price=D(61000)),
+    )
     cancelled = sending(account, side="sell", client_order_id="late")
-    apply(cancelled, report("cancelled", 1, venue_order_id="v-2"), fill("t-3", "0.3", 2, side="sell", venue_order_id="v-2"))
+    apply(
+        cancelled,
+        report("cancelled", 1, venue_order_id="v-2"),
+        fill("t-3", "0.3", 2, side="sell", venue_order_id="v-2"),
+    )
     moved(queued(account), Status.DENIED, code="TRADING_HALTED", mutation=Mutation.NONE)
     queued(account)
     return account
@@ -44,7 +53,10 @@ def run(command: str, capsys: Capture, *options: str) -> tuple[int, str]:
 
 
 def test_whole_data_is_whole(books: Account, capsys: Capture) -> None:
-    assert run("replay", capsys, "--check") == (0, f"whole: {OrderEvent.objects.count()} events fold to 4 orders and their books\n")
+    assert run("replay", capsys, "--check") == (
+        0,
+        f"whole: {OrderEvent.objects.count()} events fold to 4 orders and their books\n",
+    )
     code, said = run("verify_ledger", capsys)
     assert code == 0 and said.startswith(f"whole: {Posting.objects.count()} postings in 5 entries balance")
 
@@ -68,7 +80,13 @@ def test_every_changed_figure_of_an_order_is_named(books: Account, capsys: Captu
         assert code == 1 and f"order {order.pk}" in said, field
 
 
-EVENT = [("status_after", "open"), ("status_before", "queued"), ("status_before", ""), ("kind", "noted"), ("sequence", 999)]
+EVENT = [
+    ("status_after", "open"),
+    ("status_before", "queued"),
+    ("status_before", ""),
+    ("kind", "noted"),
+    ("sequence", 999),
+]
 IN_EVENT = ["quantity", "price", "quote_quantity", "fee", "fill"]
 
 
@@ -102,7 +120,14 @@ def test_every_changed_figure_of_a_fill_is_named(books: Account, capsys: Capture
         code, said = after_change(row, field, value, "replay", capsys)
         assert code == 1 and f"fill {row.pk}" in said, field
     # the ledger rests on the venue's own quote amount, not on price × quantity: a price is replay's to find
-    for field, other in (("quantity", D(2)), ("quote_quantity", D(2)), ("fee", D(2)), ("side", "sell"), ("symbol", "ETH/USDT"), ("fee_asset", "BNB")):
+    for field, other in (
+        ("quantity", D(2)),
+        ("quote_quantity", D(2)),
+        ("fee", D(2)),
+        ("side", "sell"),
+        ("symbol", "ETH/USDT"),
+        ("fee_asset", "BNB"),
+    ):
         code, said = after_change(row, field, other, "verify_ledger", capsys)
         assert code == 1 and f"fill {row.pk}" in said, field
 

@@ -1,7 +1,8 @@
-"""The paper venue moved by recorded trades: the prices it shows were really traded."""
+"""The paper venue moved by recorded trades: its quotes are centred on prices that were really traded."""
 
 from __future__ import annotations
 
+import itertools
 import os
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +20,7 @@ TAPE = FOLDER / "binance-futures-btcusdt-trades-2020-02-22.csv"
 def test_recorded_tape_is_read_whole() -> None:
     trades = list(read_trades(TAPE))
     assert len(trades) == 9_999
-    assert all(earlier.at <= later.at for earlier, later in zip(trades, trades[1:], strict=False))
+    assert all(earlier.at <= later.at for earlier, later in itertools.pairwise(trades))
     assert {trade.side for trade in trades} == {"buy", "sell"}
 
 
@@ -32,7 +33,7 @@ def test_paper_venue_follows_the_recorded_tape(exchange: str, tmp_path: Path) ->
         seen: set[Decimal] = set()
 
         def follows() -> bool:
-            seen.add(Decimal(venue.prices(world)["BTC/USDT"]["last"]))
+            seen.add(Decimal(venue.prices(world)["BTC/USDT"]["centre"]))
             return len(seen & recorded) >= 20
 
         wait_until(follows, 30)

@@ -59,7 +59,8 @@ def test_bounds_that_lie_off_the_step_are_moved_onto_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("side", "price", "nearest"), [("buy", "100.019", "100.01"), ("sell", "100.011", "100.02"), ("sell", "0.001", "0.01")]
+    ("side", "price", "nearest"),
+    [("buy", "100.019", "100.01"), ("sell", "100.011", "100.02"), ("sell", "0.001", "0.01")],
 )
 def test_the_nearest_price_never_costs_the_client_more(side: str, price: str, nearest: str) -> None:
     found = problem(proposal(side=side, price=D(price)), notional_min=None)
@@ -97,7 +98,12 @@ GRIDS = st.builds(
     quantity_min=st.none() | AMOUNTS, quantity_max=st.none() | AMOUNTS, notional_min=st.none() | AMOUNTS,
 )  # fmt: skip
 PROPOSALS = st.builds(
-    Proposal, side=st.sampled_from(["buy", "sell"]), type=st.just("limit"), quantity=AMOUNTS, price=AMOUNTS, reduce_only=st.booleans()
+    Proposal,
+    side=st.sampled_from(["buy", "sell"]),
+    type=st.just("limit"),
+    quantity=AMOUNTS,
+    price=AMOUNTS,
+    reduce_only=st.booleans(),
 )
 
 
@@ -127,8 +133,16 @@ def test_every_nearest_value_is_valid_itself(order: Proposal, grid: Grid) -> Non
         ({}, {"state": "reducing"}, "TRADING_REDUCING"),
         ({"quantity": D("1.001")}, {"limits": {"quantity_max": D(1)}}, "QUANTITY_EXCEEDS_MAXIMUM"),
         ({"quantity": D("1.001")}, {"limits": {"notional_max": D(100)}}, "NOTIONAL_EXCEEDS_MAXIMUM"),
-        ({"type": "market", "price": None, "quantity": D(2)}, {"limits": {"notional_max": D(199)}}, "NOTIONAL_EXCEEDS_MAXIMUM"),
-        ({"type": "market", "price": None}, {"limits": {"notional_max": D(1)}, "last_price": None}, "NOTIONAL_NOT_KNOWN"),
+        (
+            {"type": "market", "price": None, "quantity": D(2)},
+            {"limits": {"notional_max": D(199)}},
+            "NOTIONAL_EXCEEDS_MAXIMUM",
+        ),
+        (
+            {"type": "market", "price": None},
+            {"limits": {"notional_max": D(1)}, "last_price": None},
+            "NOTIONAL_NOT_KNOWN",
+        ),
         ({}, {"limits": {"open_orders_max": D(3)}, "open_orders": 3}, "OPEN_ORDERS_EXCEED_MAXIMUM"),
         ({"price": D("105.01")}, {"limits": {"price_collar_percent": D(5)}}, "PRICE_OUTSIDE_COLLAR"),
         ({"side": "sell", "price": D("94.99")}, {"limits": {"price_collar_percent": D(5)}}, "PRICE_OUTSIDE_COLLAR"),
@@ -144,7 +158,17 @@ def test_what_is_denied(order: dict[str, Any], facts: dict[str, Any], code: str)
     [
         ({}, {}),
         ({"reduce_only": True}, {"state": "reducing"}),
-        ({}, {"limits": {"quantity_max": D(1), "notional_max": D(100), "open_orders_max": D(1), "price_collar_percent": D(5)}}),
+        (
+            {},
+            {
+                "limits": {
+                    "quantity_max": D(1),
+                    "notional_max": D(100),
+                    "open_orders_max": D(1),
+                    "price_collar_percent": D(5),
+                }
+            },
+        ),
         ({"price": D(105)}, {"limits": {"price_collar_percent": D(5)}}),
         ({"price": D(1)}, {"limits": {"price_collar_percent": D(5)}}),
         ({"side": "sell", "price": D(1000)}, {"limits": {"price_collar_percent": D(5)}}),

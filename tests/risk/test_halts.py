@@ -42,7 +42,10 @@ def test_two_halts_in_one_scope_are_two(account: Account) -> None:
 def test_a_halt_is_audited_and_announced(account: Account) -> None:
     halt = halts.engage("account:main", " odd fills ", "ada")
     halts.release(halt, "explained", "bob")
-    assert list(AuditEntry.objects.order_by("sequence").values_list("actor", "action")) == [("ada", "halt.engage"), ("bob", "halt.release")]
+    assert list(AuditEntry.objects.order_by("sequence").values_list("actor", "action")) == [
+        ("ada", "halt.engage"),
+        ("bob", "halt.release"),
+    ]
     assert list(FeedEntry.objects.order_by("seq").values_list("kind", flat=True)) == ["halt.engaged", "halt.released"]
     halt.refresh_from_db()
     assert (halt.reason, halt.released_by, halt.release_reason) == ("odd fills", "bob", "explained")
@@ -88,7 +91,12 @@ def test_a_changed_limit_counts_its_version_and_keeps_what_was(account: Account)
 
 @pytest.mark.parametrize(
     ("scope", "name", "value"),
-    [("global", "speed_max", "1"), ("global", "quantity_max", "0"), ("global", "quantity_max", "-1"), ("account:mian", "quantity_max", "1")],
+    [
+        ("global", "speed_max", "1"),
+        ("global", "quantity_max", "0"),
+        ("global", "quantity_max", "-1"),
+        ("account:mian", "quantity_max", "1"),
+    ],
 )
 def test_a_limit_that_limits_nothing_is_refused(account: Account, scope: str, name: str, value: str) -> None:
     with pytest.raises(limits.Refused):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pytest_django import Settings
 
@@ -21,7 +23,8 @@ def custom(settings: Settings) -> None:
 
 
 def made(**changes: object) -> Venue:
-    return accounts.create_venue(**({"code": "desk-1", "exchange": "kraken", "rest_url": REST, "actor": "olga"} | changes))  # type: ignore[arg-type]
+    wanted: dict[str, Any] = {"code": "desk-1", "exchange": "kraken", "rest_url": REST, "actor": "olga"} | changes
+    return accounts.create_venue(**wanted)
 
 
 @pytest.mark.usefixtures("custom")
@@ -83,7 +86,10 @@ def test_live_needs_both_switches(settings: Settings) -> None:
     assert accounts.target(venue).may_trade
     accounts.set_live(venue, False, "olga")
     assert not venue.may_trade
-    assert [entry.action for entry in AuditEntry.objects.order_by("sequence")][-2:] == ["venue.live_on", "venue.live_off"]
+    assert [entry.action for entry in AuditEntry.objects.order_by("sequence")][-2:] == [
+        "venue.live_on",
+        "venue.live_off",
+    ]
 
 
 @pytest.mark.usefixtures("custom")

@@ -65,9 +65,7 @@ def test_bytes_moved_to_another_row_do_not_open(account: Account) -> None:
         credentials.open_sealed(three)
 
 
-def test_changed_bytes_and_another_pair_do_not_open(
-    account: Account, settings: Settings, tmp_path: Path
-) -> None:
+def test_changed_bytes_and_another_pair_do_not_open(account: Account, settings: Settings, tmp_path: Path) -> None:
     credential = sealed(account)
     credential.ciphertext = bytes([credential.ciphertext[0] ^ 1]) + credential.ciphertext[1:]
     with pytest.raises(credentials.CannotOpen):

@@ -40,8 +40,12 @@ def test_the_plain_list_equals_what_ccxt_has() -> None:
 @pytest.mark.parametrize("exchange", EXCHANGES)
 async def test_every_exchange_goes_where_it_is_pointed(exchange: str) -> None:
     wire = AiohttpWire(1.0)
-    target = VenueTarget(code="x", exchange=exchange, rest_url="http://127.0.0.1:9001/base", ws_url="ws://127.0.0.1:9001/base")
-    client = clients.build(target, capabilities.for_exchange(exchange), Secret("key-of-a-user", "c2VjcmV0", "pass"), wire)
+    target = VenueTarget(
+        code="x", exchange=exchange, rest_url="http://127.0.0.1:9001/base", ws_url="ws://127.0.0.1:9001/base"
+    )
+    client = clients.build(
+        target, capabilities.for_exchange(exchange), Secret("key-of-a-user", "c2VjcmV0", "pass"), wire
+    )
     try:
         for address in leaves(client.urls["api"]):
             assert address.split("/base")[0] in ("http://127.0.0.1:9001", "ws://127.0.0.1:9001"), address

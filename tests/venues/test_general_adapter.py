@@ -27,7 +27,11 @@ AGO = timedelta(minutes=5)
 async def general(paper: PaperVenue, paper_world: WorldHandle) -> AsyncIterator[tuple[CcxtAdapter, Desk]]:
     """Return the general adapter, taught only the family's tables, on a world of each exchange."""
     target = VenueTarget(
-        code="general", exchange=paper_world.exchange, rest_url=paper_world.rest_url, ws_url=paper_world.ws_url, may_trade=True
+        code="general",
+        exchange=paper_world.exchange,
+        rest_url=paper_world.rest_url,
+        ws_url=paper_world.ws_url,
+        may_trade=True,
     )
     taught = replace(capabilities.for_exchange(paper_world.exchange), window=False, stream=False)
     if paper_world.exchange == "kraken":
@@ -49,7 +53,10 @@ async def test_an_order_goes_out_is_found_and_is_cancelled(general: tuple[CcxtAd
     assert answer.venue_order_id
     assert desk.venue.journal(desk.world, "accepted")[0]["client_order_id"] == order.venue_client_id
     found = await adapter.look_up(
-        symbol=SYMBOL, venue_client_id=order.venue_client_id, venue_order_id=answer.venue_order_id, since=clock.now() - AGO
+        symbol=SYMBOL,
+        venue_client_id=order.venue_client_id,
+        venue_order_id=answer.venue_order_id,
+        since=clock.now() - AGO,
     )
     assert found.result == "found"
     assert found.order is not None
@@ -69,7 +76,9 @@ async def test_fills_and_balances_are_read(general: tuple[CcxtAdapter, Desk]) ->
     assert fills.status == "good"
     assert sum(row.quantity for row in fills.rows if isinstance(row, FillReport)) == Decimal("0.1")
     balances = await adapter.read("balances", since=None, symbols=[])
-    engine = {asset: Decimal(row["total"]) for asset, row in desk.venue.balances(desk.world).items() if Decimal(row["total"])}
+    engine = {
+        asset: Decimal(row["total"]) for asset, row in desk.venue.balances(desk.world).items() if Decimal(row["total"])
+    }
     assert {row.asset: row.total for row in balances.rows} == engine
 
 
@@ -108,7 +117,9 @@ async def test_what_lies_off_the_grid_is_not_rounded(general: tuple[CcxtAdapter,
 
 
 PROBED: dict[str, dict[str, object]] = {
-    "bybit": {"result": {"readOnly": "0", "permissions": {"Spot": ["SpotTrade"], "Wallet": ["Withdraw"]}, "ips": ["*"]}},
+    "bybit": {
+        "result": {"readOnly": "0", "permissions": {"Spot": ["SpotTrade"], "Wallet": ["Withdraw"]}, "ips": ["*"]}
+    },
     "okx": {"data": [{"perm": "read_only,withdraw,trade", "ip": ""}]},
     "coinbase": {"can_view": True, "can_trade": True, "can_transfer": True},
     "kucoin": {"data": {"permission": "General, Spot, Withdrawal", "ipWhitelist": ""}},

@@ -127,7 +127,9 @@ async def test_a_gap_in_the_venues_own_numbers_reconnects(heard: Heard) -> None:
 async def test_silence_reconnects(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = heard.desk
     monkeypatch.setattr(streams, "SILENCE_SECONDS_MAX", 0.0)
-    desk.gateway._adapter.client.on_socket_lost(None, "STREAM_SILENT")  # ends the watch that still counts with the old bound
+    desk.gateway._adapter.client.on_socket_lost(
+        None, "STREAM_SILENT"
+    )  # ends the watch that still counts with the old bound
     await until(lambda: [reason for state, reason in heard.states if state == "lost"].count("STREAM_SILENT") >= 2, 20)
 
 

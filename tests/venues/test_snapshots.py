@@ -57,7 +57,12 @@ def test_a_snapshot_keeps_rows_and_what_it_could_not_read(account: Account) -> N
     balance = BalanceReport(asset="BTC", total=Decimal("2.50"), free=Decimal("2"), held=Decimal("0.5"))
     broken = Malformed(source="balances", reason="free is not a number", raw='{"free": "NaN"}')
     kept = snapshots.capture(
-        account, "balances", read(balance, status="partial", malformed=(broken,)), epoch=3, reason="schedule", event_sequence=7
+        account,
+        "balances",
+        read(balance, status="partial", malformed=(broken,)),
+        epoch=3,
+        reason="schedule",
+        event_sequence=7,
     )
     kept.refresh_from_db()
     assert kept.rows[0] == {"asset": "BTC", "total": "2.5", "free": "2", "held": "0.5"}
@@ -68,7 +73,12 @@ def test_a_snapshot_keeps_rows_and_what_it_could_not_read(account: Account) -> N
 def test_a_failed_read_is_kept_as_failed(account: Account) -> None:
     snapshots.capture(account, "fills", read(minutes=0), epoch=1, reason="schedule", event_sequence=1)
     snapshots.capture(
-        account, "fills", read(status="failed", minutes=1, error="timeout"), epoch=1, reason="schedule", event_sequence=1
+        account,
+        "fills",
+        read(status="failed", minutes=1, error="timeout"),
+        epoch=1,
+        reason="schedule",
+        event_sequence=1,
     )
     newest, good = snapshots.latest(account, "fills"), snapshots.latest(account, "fills", good_only=True)
     assert newest is not None
@@ -80,7 +90,9 @@ def test_a_failed_read_is_kept_as_failed(account: Account) -> None:
 def test_pruning_never_takes_the_newest_good_one(account: Account) -> None:
     for minute in range(30):
         status = "good" if minute < 3 else "failed"
-        snapshots.capture(account, "fills", read(status=status, minutes=minute), epoch=1, reason="schedule", event_sequence=1)
+        snapshots.capture(
+            account, "fills", read(status=status, minutes=minute), epoch=1, reason="schedule", event_sequence=1
+        )
     assert snapshots.prune(account, "fills", keep=5) == 23
     assert Snapshot.objects.count() == 7
     good = snapshots.latest(account, "fills", good_only=True)

@@ -65,7 +65,11 @@ class BinanceAdapter(CcxtAdapter):
 
         def matching(found: Sequence[Any]) -> OrderReport | None:
             reports = (binance_rows.order(row, self.symbol_of) for row in found)
-            hits = (r for r in reports if r.venue_client_id == client_id or (venue_order_id and r.venue_order_id == venue_order_id))
+            hits = (
+                r
+                for r in reports
+                if r.venue_client_id == client_id or (venue_order_id and r.venue_order_id == venue_order_id)
+            )
             return next(hits, None)
 
         async def by_id() -> OrderReport | None:
@@ -154,7 +158,11 @@ class BinanceAdapter(CcxtAdapter):
 
     async def _held_symbols(self) -> list[str]:
         held = {row.asset for row in await self.balances(()) if not isinstance(row, Malformed)}
-        return [symbol for symbol, market in self.client.markets.items() if market["base"] in held and market["quote"] in held]
+        return [
+            symbol
+            for symbol, market in self.client.markets.items()
+            if market["base"] in held and market["quote"] in held
+        ]
 
 
 def _rows(value: Any) -> list[Any]:

@@ -32,7 +32,9 @@ from venues.messages import (
 from venues.targets import VenueTarget
 
 LOOKUP_MARGIN = timedelta(minutes=1)
-LIVE_DISABLED = "Live trading is switched off for this venue, so nothing was sent. Switch the venue to live, or use a paper venue."
+LIVE_DISABLED = (
+    "Live trading is switched off for this venue, so nothing was sent. Switch the venue to live, or use a paper venue."
+)
 
 
 class CcxtAdapter(Judging):
@@ -159,7 +161,9 @@ class CcxtAdapter(Judging):
         by_client_id = order.venue_order_id is None
         if by_client_id and not self.capabilities.client_id_cancel:
             raise rows.RowError("this venue cancels by its own order id only, and it is not known yet")
-        parameters = {self.capabilities.client_id_key: self.wire_client_id(order.venue_client_id)} if by_client_id else {}
+        parameters = (
+            {self.capabilities.client_id_key: self.wire_client_id(order.venue_client_id)} if by_client_id else {}
+        )
         await self.client.cancel_order(order.venue_order_id or "", order.symbol, parameters)
         return None
 
@@ -219,7 +223,9 @@ class CcxtAdapter(Judging):
         """Say whether a failed lookup was a good answer of the kind "no such order"."""
         return bool(trace) and trace[-1].payload is not None and "OrderNotFound" in class_names(problem)
 
-    def _matching(self, found: Sequence[Mapping[str, Any]], client_id: str, venue_order_id: str | None) -> OrderReport | None:
+    def _matching(
+        self, found: Sequence[Mapping[str, Any]], client_id: str, venue_order_id: str | None
+    ) -> OrderReport | None:
         for row in found:
             report = unified.order(row)
             if report.venue_client_id == client_id or (venue_order_id and report.venue_order_id == venue_order_id):
@@ -248,7 +254,11 @@ class CcxtAdapter(Judging):
         bad = tuple(row for row in found if isinstance(row, Malformed))
         good = tuple(row for row in found if not isinstance(row, Malformed))
         return Read(
-            status="partial" if bad else "good", rows=good, malformed=bad, requested_at=requested_at, taken_at=clock.now()
+            status="partial" if bad else "good",
+            rows=good,
+            malformed=bad,
+            requested_at=requested_at,
+            taken_at=clock.now(),
         )
 
     async def open_orders(self, symbols: Sequence[str]) -> list[Any]:
@@ -317,7 +327,10 @@ class CcxtAdapter(Judging):
         client, symbol = self.client, order.symbol
         if Decimal(client.amount_to_precision(symbol, decimals.write(order.quantity))) != order.quantity:
             raise rows.RowError("the quantity does not lie on the venue's grid")
-        if order.price is not None and Decimal(client.price_to_precision(symbol, decimals.write(order.price))) != order.price:
+        if (
+            order.price is not None
+            and Decimal(client.price_to_precision(symbol, decimals.write(order.price))) != order.price
+        ):
             raise rows.RowError("the price does not lie on the venue's grid")
 
     async def _give_markets(self, *, reload: bool = False) -> None:

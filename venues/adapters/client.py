@@ -83,7 +83,10 @@ def build(target: VenueTarget, capabilities: Capabilities, secret: Secret | None
         _give_keys(client, secret)
     client.options.update(capabilities.options)
     client.options["maxRetriesOnFailure"] = 0
-    client.has = {**client.has, "fetchCurrencies": client.has.get("fetchCurrencies") and capabilities.family == "kraken"}
+    client.has = {
+        **client.has,
+        "fetchCurrencies": client.has.get("fetchCurrencies") and capabilities.family == "kraken",
+    }
     client.streaming = {**client.streaming, "keepAlive": KEEP_ALIVE_MS, "maxPingPongMisses": PONGS_MISSED_MAX}
     if capabilities.nonce_exclusive:
         client.line = asyncio.Lock()

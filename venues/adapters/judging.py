@@ -60,7 +60,9 @@ class Judging:
         classes = class_names(problem)
         if record is None:
             verdict = errors.refused_before_sending(classes)
-            reason = str(problem) if isinstance(problem, rows.RowError) else "The request could not be built for this venue."
+            reason = (
+                str(problem) if isinstance(problem, rows.RowError) else "The request could not be built for this venue."
+            )
             return Answer(outcome=verdict.outcome, code=verdict.code, message=reason, transient=verdict.transient)
         code, message = self.venue_error(record.payload)
         facts = errors.Facts(
@@ -85,7 +87,9 @@ class Judging:
             "http_status": record.status, "fault": record.fault, "venue_code": code,
             "message": self.clean(message)[:MESSAGE_CHARACTERS_MAX], "milliseconds": round(record.seconds * 1000, 1),
         }  # fmt: skip
-        return Evidence(source=record.path, at=clock.now(), answer=verdict, detail={k: v for k, v in detail.items() if v})
+        return Evidence(
+            source=record.path, at=clock.now(), answer=verdict, detail={k: v for k, v in detail.items() if v}
+        )
 
     def clean(self, text: str) -> str:
         """Take our key parts and everything that looks like a secret out of a venue's text."""

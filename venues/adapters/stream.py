@@ -70,7 +70,9 @@ class Stream:
                 self._tell("live")
                 await self._watch()
             except Exception as problem:
-                reason = str(problem) if isinstance(problem, StreamLost) else f"STREAM_NOT_OPENED {type(problem).__name__}"
+                reason = (
+                    str(problem) if isinstance(problem, StreamLost) else f"STREAM_NOT_OPENED {type(problem).__name__}"
+                )
             finally:
                 await self._drop()
             settled = live_since is not None and time.monotonic() - live_since > SETTLED_SECONDS
@@ -117,7 +119,9 @@ class Stream:
 
     def _pipe_alive_at(self) -> float:
         # Pongs count as life: an account without trades is silent for hours.
-        pongs = [socket.lastPong for socket in self._adapter.client.clients.values() if getattr(socket, "lastPong", None)]
+        pongs = [
+            socket.lastPong for socket in self._adapter.client.clients.values() if getattr(socket, "lastPong", None)
+        ]
         ages = [time.time() - pong / 1000 for pong in pongs]
         return max([self._last_message, *(time.monotonic() - age for age in ages)])
 

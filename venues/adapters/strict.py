@@ -64,6 +64,4 @@ def _children(item: Any) -> Any:
     return item if item.__class__ is list else ()
 
 
-_decoder = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_float=_number, parse_int=_number, parse_constant=_constant
-)
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_number, parse_int=_number, parse_constant=_constant)

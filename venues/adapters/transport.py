@@ -83,7 +83,9 @@ class AiohttpWire:
     """One aiohttp session: total deadline, body cap, no redirects, no cookies, no silent second send."""
 
     def __init__(self, timeout_seconds: float) -> None:
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=min(timeout_seconds, CONNECT_SECONDS_MAX))
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout_seconds, sock_connect=min(timeout_seconds, CONNECT_SECONDS_MAX)
+        )
         self.session = aiohttp.ClientSession(
             connector=_Connector(ssl=ssl_context(), limit=200, keepalive_timeout=IDLE_SECONDS_MAX),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -175,7 +177,15 @@ class Transport:
             raise BadResponse(str(problem)) from None
         reply_headers = dict(record.headers)
         client.handle_errors(
-            status, "", record.url, record.method, reply_headers, text, record.payload, request_headers, record.request_body
+            status,
+            "",
+            record.url,
+            record.method,
+            reply_headers,
+            text,
+            record.payload,
+            request_headers,
+            record.request_body,
         )
         client.handle_http_status_code(status, "", record.url, record.method, "")
         if record.payload is None or not 200 <= status < 300:
@@ -207,5 +217,3 @@ async def _read(response: aiohttp.ClientResponse) -> bytes | None:
             return None
         chunks.append(chunk)
     return b"".join(chunks)
-
-

@@ -88,7 +88,12 @@ def balances(reply: Mapping[str, Any]) -> list[Any]:
     """Read a unified balance: one BalanceReport or Malformed for each asset that is not zero."""
     totals = reply.get("total") or {}
     found = [
-        {"asset": asset, "total": totals[asset], "free": (reply.get("free") or {}).get(asset), "held": (reply.get("used") or {}).get(asset)}
+        {
+            "asset": asset,
+            "total": totals[asset],
+            "free": (reply.get("free") or {}).get(asset),
+            "held": (reply.get("used") or {}).get(asset),
+        }
         for asset in totals
     ]
     parsed = rows.collect("balances", found, _balance)

@@ -26,4 +26,6 @@ class Command(BaseCommand):
                 break
         if found:
             sys.exit(1)
-        self.stdout.write(f"whole: {OrderEvent.objects.count()} events fold to {Order.objects.count()} orders and their books")
+        self.stdout.write(
+            f"whole: {OrderEvent.objects.count()} events fold to {Order.objects.count()} orders and their books"
+        )

@@ -42,7 +42,11 @@ def differences() -> Iterator[str]:
             totals[(account, asset)] += scaled(amount)
         if fill is not None and book in {"venue", "fees"}:
             by_fill[str(fill)][(asset, book)] += scaled(amount)
-    yield from (f"entry {entry} does not balance in {asset}: off by {rest} / 10^18" for (entry, asset), rest in per_entry.items() if rest)
+    yield from (
+        f"entry {entry} does not balance in {asset}: off by {rest} / 10^18"
+        for (entry, asset), rest in per_entry.items()
+        if rest
+    )
     for fill, symbol, side, quantity, quote_quantity, fee, fee_asset in rows(
         "SELECT id, symbol, side, quantity, quote_quantity, fee, fee_asset FROM orders_fill"
     ):
@@ -62,7 +66,11 @@ def differences() -> Iterator[str]:
         folded = totals.pop((account, asset), 0)
         if folded != scaled(total):
             yield f"balance {account} {asset}: postings sum to {Decimal(folded) / UNIT}, the row says {total}"
-    yield from (f"balance {account} {asset} has no row, its postings sum to {total}" for (account, asset), total in totals.items() if total)
+    yield from (
+        f"balance {account} {asset} has no row, its postings sum to {total}"
+        for (account, asset), total in totals.items()
+        if total
+    )
 
 
 class Command(BaseCommand):

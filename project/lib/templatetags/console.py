@@ -94,7 +94,9 @@ def evidence_result(item: dict[str, Any]) -> str:
     text = f"{item.get('answer', '')} {item.get('result', '')}".lower()
     if any(word in text for word in ("fail", "timeout", "error", "no answer", "could not", "not read")):
         return "failed"
-    return "absent" if any(word in text for word in ("absent", "not found", "not there", "none", "no such")) else "found"
+    return (
+        "absent" if any(word in text for word in ("absent", "not found", "not there", "none", "no such")) else "found"
+    )
 
 
 @register.filter

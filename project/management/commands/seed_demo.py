@@ -19,7 +19,9 @@ class Command(BaseCommand):
         lines: list[dict[str, str]] = list(seed.first_people(demo=demo))
         if demo:
             seed.demo_venues()
-            lines.append({"strategy_token": seed.first_token("strategy-token.json", "demo strategy", "strategy", "trader")})
+            lines.append(
+                {"strategy_token": seed.first_token("strategy-token.json", "demo strategy", "strategy", "trader")}
+            )
         lines.append({"token": seed.first_token("api-token.json", "first token", "admin", "admin")})
         for line in lines:
             self.stdout.write(json.dumps(line))

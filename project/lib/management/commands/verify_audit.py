@@ -20,4 +20,6 @@ class Command(BaseCommand):
         if difference:
             self.stdout.write(difference)
             sys.exit(1)
-        self.stdout.write(f"whole: {entries.count()} entries chain to {entries.values_list('hash', flat=True).last() or audit.GENESIS}")
+        self.stdout.write(
+            f"whole: {entries.count()} entries chain to {entries.values_list('hash', flat=True).last() or audit.GENESIS}"
+        )
