@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import connection
@@ -50,6 +50,7 @@ class Executor:
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_log_without_text)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         self._writer.start()
@@ -146,6 +147,12 @@ class Executor:
 
 class _Stop(Exception):
     """Ends the task group; not an error."""
+
+
+def _log_without_text(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Name what went wrong in the background, never its text: a venue library's message may carry a signed address."""
+    error = context.get("exception")
+    logger.warning("background: %s (%s)", context.get("message", "").partition("\n")[0], type(error).__name__)
 
 
 def _waiting(codes: list[str]) -> Work:

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 IN_FLIGHT_MAX = 64
 RETRY_SECONDS = 3.0
 REST_SECONDS = 1.0
+SWEEP_SECONDS = 5.0
 Idle = tuple[AccountStatus, str]
 
 
@@ -133,8 +134,12 @@ class Owner:
 
     async def _sweep_fills(self, service: Service) -> None:
         while True:
+            # without a stream the sweeps are all there is: a venue of tier B, or a stream that is down
+            seconds = (
+                service.timing.fills_seconds if service.has_stream else min(SWEEP_SECONDS, service.timing.fills_seconds)
+            )
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(service.sweep_wanted.wait(), service.timing.fills_seconds)
+                await asyncio.wait_for(service.sweep_wanted.wait(), seconds)
             service.sweep_wanted.clear()
             await sweeps.fills(service, reason="schedule")
             await sweeps.open_orders(service, reason="schedule")

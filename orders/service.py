@@ -44,6 +44,7 @@ class Service:
     writer: Writer
     timing: Timing
     is_open: bool = False
+    has_stream: bool = False
     sweep_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     lookup_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     opened_at: datetime | None = None

@@ -24,7 +24,6 @@ class Stream:
         self._service = service
         self._queue: asyncio.Queue[tuple[str, list[Report], datetime]] = asyncio.Queue(QUEUE_MAX)
         self._seen_state = asyncio.Event()
-        self._lost = False
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -50,11 +49,8 @@ class Stream:
     def _on_state(self, state: StreamState) -> None:
         if state.state == "live":
             self._seen_state.set()
-            if self._lost:
-                self._service.sweep_wanted.set()  # what happened in the gap comes by REST
-            self._lost = False
-        elif state.state == "lost":
-            self._lost = True
+            self._service.sweep_wanted.set()  # what happened before it was live comes by REST
+        self._service.has_stream = state.state == "live"
 
     def _put(self, item: tuple[str, list[Report], datetime]) -> None:
         try:

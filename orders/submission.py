@@ -43,7 +43,7 @@ async def submit(service: Service, order_id: uuid.UUID) -> bool:
     answer = await service.gateway.place(begun.message)
     received_at = clock.now()
     needs_fills = await service.writer.run_until_committed(lambda: _finish(begun, answer, received_at))
-    if needs_fills:
+    if needs_fills or (not service.has_stream and begun.message.time_in_force != "GTC"):
         service.sweep_wanted.set()
     if answer.outcome == "unknown":
         service.lookup_wanted.set()

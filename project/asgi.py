@@ -137,8 +137,8 @@ async def _disconnected(receive: Receive) -> None:
 
 async def _refuse(send: Send) -> None:
     text = (
-        f'{{"type":"about:blank","title":"Content Too Large","status":413,"code":"BODY_TOO_LARGE","retry_safe":false,'
-        f'"detail":"The body is larger than {BODY_BYTES_MAX} bytes. Nothing of it was read or stored."}}'
+        f'{{"type":"urn:gapless:problem:body-too-large","title":"Content Too Large","status":413,"code":"BODY_TOO_LARGE",'
+        f'"outcome":"not_sent","retry_safe":true,"errors":[],"detail":"The body is larger than {BODY_BYTES_MAX} bytes. Nothing of it was read or stored."}}'
     ).encode()
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(text)).encode()),
                (b"cache-control", b"no-store"), (b"connection", b"close")]  # fmt: skip

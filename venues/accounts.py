@@ -17,7 +17,7 @@ from venues.models import Account, AccountStatus, Venue
 from venues.targets import VenueTarget
 
 Row = TypeVar("Row", Venue, Account)
-CODE = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?\Z")
+CODE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?\Z", re.ASCII)
 LABEL_CHARACTERS_MAX = 120
 URL_CHARACTERS_MAX = 500
 
@@ -137,7 +137,7 @@ def _insert(row: Row) -> Row:
 def _check_code(code: str) -> None:
     if not isinstance(code, str) or not CODE.match(code):
         near = re.sub(r"[^a-z0-9_-]+", "-", str(code).lower()).strip("-_")[:64] or None
-        raise Invalid("code", "BAD_CODE", "A code has 1 to 64 characters: a-z, 0-9, - and _ inside.", near)
+        raise Invalid("code", "BAD_CODE", "A code has 1 to 64 characters: letters, digits, - and _ inside.", near)
 
 
 def _check_exchange(exchange: str) -> None:
