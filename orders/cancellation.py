@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from orders import doubts, events, leases, states
+from orders import doubts, events, leases, states, sweeps
 from orders.models import Attempt, Intent, Order
 from orders.service import Service
 from orders.states import Mutation, Status
@@ -43,6 +43,8 @@ async def cancel(service: Service, intent_id: uuid.UUID) -> bool:
     answer = await service.gateway.cancel(begun.message)
     received_at = clock.now()
     is_settled = await service.writer.run_until_committed(lambda: _finish(begun, intent_id, answer, received_at))
+    if answer.outcome == "rejected":  # the venue knows no such open order: what became of it is asked at once
+        await sweeps.look_up(service, begun.order, source="lookup")
     service.lookup_wanted.set()
     return is_settled
 

@@ -30,12 +30,23 @@ def storable(value: Any) -> Any:
     return [storable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+def _merged(known: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Say the same answer of the same source once: how often, first when, last when, with the newest detail."""
+    by_answer = {(row.get("source"), row.get("answer")): row for row in known}
+    for row in rows:
+        before = by_answer.pop((row.get("source"), row.get("answer")), None)
+        if before is not None:
+            row = {**row, "count": before.get("count", 1) + 1, "first_at": before.get("first_at", before.get("at"))}
+        by_answer[(row.get("source"), row.get("answer"))] = row
+    return list(by_answer.values())[-EVIDENCE_MAX:]
+
+
 def add_evidence(attempt: Attempt, rows: list[dict[str, Any]]) -> None:
     """Append evidence to an attempt, and to its open dead letter; only the newest are kept in full."""
-    attempt.evidence = [*attempt.evidence, *rows][-EVIDENCE_MAX:]
+    attempt.evidence = _merged(attempt.evidence, rows)
     attempt.save(update_fields=["evidence"])
     for letter in DeadLetter.objects.filter(attempt=attempt, status=DeadLetter.Status.OPEN):
-        letter.evidence = [*letter.evidence, *rows][-EVIDENCE_MAX:]
+        letter.evidence = _merged(letter.evidence, rows)
         letter.looked_at = clock.now()
         letter.save(update_fields=["evidence", "looked_at"])
         feed.announce("dead_letters", "dead_letter.evidence", letter.id, account=letter.account_id)
@@ -48,7 +59,7 @@ def settle(
     now = clock.now()
     for attempt in Attempt.objects.filter(order=order, action=action, outcome="unknown", resolved_at=None):
         attempt.resolved_at, attempt.resolution = now, resolution
-        attempt.evidence = [*attempt.evidence, *rows][-EVIDENCE_MAX:]
+        attempt.evidence = _merged(attempt.evidence, rows)
         attempt.save(update_fields=["resolved_at", "resolution", "evidence"])
     for letter in DeadLetter.objects.filter(order=order, attempt__action=action, status=DeadLetter.Status.OPEN):
         close(letter, resolution, actor=actor, reason=reason or "proved by the venue's own answer", rows=rows)
@@ -79,7 +90,7 @@ def close(letter: DeadLetter, resolution: str, *, actor: str, reason: str, rows:
     """Close a dead letter with who, how, why and the evidence."""
     letter.status, letter.resolution, letter.resolved_by = DeadLetter.Status.RESOLVED, resolution, actor
     letter.resolution_reason, letter.resolved_at = reason[:500], clock.now()
-    letter.evidence = [*letter.evidence, *rows][-EVIDENCE_MAX:]
+    letter.evidence = _merged(letter.evidence, rows)
     letter.save()
     audit.record(actor, "dead_letter.resolve", letter.id, {"resolution": resolution, "reason": reason})
     feed.announce("dead_letters", "dead_letter.resolved", letter.id, account=letter.account_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -49,7 +50,7 @@ class Service:
     lookup_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     opened_at: datetime | None = None
     trades_before_opening: frozenset[tuple[str, str]] = frozenset()
-    booked_to: dict[str, datetime] = field(default_factory=dict)
+    looked_up_at: dict[uuid.UUID, float] = field(default_factory=dict)
 
     def stamp(self) -> tuple[int, int] | None:
         """Check the lease and return (stamp_ms, window_ms) for one request, or None when too little of it is left.

@@ -19,6 +19,7 @@ from venues.messages import BalanceReport, FillReport, Malformed, OrderReport, R
 from venues.models import Account, Instrument, Surface
 
 QUIET_SECONDS = 5
+LOOKUP_SPACING_SECONDS = 10.0
 MISSING_LOOKUPS_MAX = 10
 SYMBOLS_MAX = 20
 ZERO = Decimal(0)
@@ -229,11 +230,19 @@ def _news_of_open_orders(service: Service, rows: Sequence[OrderReport]) -> list[
 
 
 def _missing(service: Service, read: Read) -> list[uuid.UUID]:
+    """Return orders that should be open and are not listed; looking is harmless, so only its rate is bounded."""
+    now = clock.monotonic_seconds()
+    recent = {pk: at for pk, at in service.looked_up_at.items() if now - at < LOOKUP_SPACING_SECONDS}
     listed = {(row.symbol, row.venue_order_id) for row in read.rows}
-    before = read.requested_at - timedelta(seconds=QUIET_SECONDS + service.gateway.capabilities.read_lag_seconds)
-    ours = Order.objects.filter(account_id=service.account, status__in=[s.value for s in states.AT_VENUE])
-    rows = ours.filter(updated_at__lt=before).order_by("updated_at").values_list("id", "symbol", "venue_order_id")
-    return [pk for pk, symbol, venue_id in rows if (symbol, venue_id) not in listed][:MISSING_LOOKUPS_MAX]
+    ours = Order.objects.filter(
+        account_id=service.account,
+        status__in=[status.value for status in states.AT_VENUE],
+        created_at__lt=read.requested_at - timedelta(seconds=QUIET_SECONDS),
+    )
+    rows = ours.order_by("created_at").values_list("id", "symbol", "venue_order_id")
+    missing = [pk for pk, symbol, venue_id in rows if (symbol, venue_id) not in listed and pk not in recent]
+    service.looked_up_at = recent | dict.fromkeys(missing[:MISSING_LOOKUPS_MAX], now)
+    return missing[:MISSING_LOOKUPS_MAX]
 
 
 def _identity(order_id: uuid.UUID) -> tuple[Order, str]:

@@ -65,7 +65,7 @@ class Strategy:
     def __init__(self, gateway: Gateway, chance: random.Random) -> None:
         self._gateway, self._chance = gateway, chance
         self._count = 0
-        self._run = f"demo-{int(time.time())}"
+        self._run = f"demo-{int(time.time()):x}"
 
     def step(self) -> None:
         """Do one round: one intent per ready account, and a cancel where too much is open."""
@@ -83,7 +83,7 @@ class Strategy:
         side = self._chance.choice(["buy", "sell"])
         self._count += 1
         order: dict[str, Any] = {
-            "client_order_id": f"{self._run}-{account}-{self._count}",
+            "client_order_id": f"{self._run}-{self._count}",
             "account": account,
             "symbol": instrument["symbol"],
             "side": side,
