@@ -84,8 +84,7 @@ class Executor:
                 await asyncio.sleep(1)
                 continue
             for code in set(held) - kept:
-                if held[code].left_seconds() < 0 or code not in kept:
-                    await self._let_go(code)
+                await self._let_go(code)
             for lease in fresh:
                 owner = Owner(lease, self._writer, self._timing, self._shared)
                 self._owners[lease.account] = (owner, asyncio.create_task(owner.run(), name=f"owner-{lease.account}"))

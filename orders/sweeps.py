@@ -71,7 +71,11 @@ async def balances(service: Service, *, reason: str) -> Read:
 
 
 async def all_surfaces(service: Service, *, reason: str) -> dict[str, Read]:
-    """Read open orders, fills and balances, in the order in which they explain each other."""
+    """Read open orders, fills and balances, in the order in which they explain each other; name what the venue lacks."""
+    for surface in (Surface.POSITIONS, Surface.TRANSFERS):
+        read = await service.gateway.read(surface)
+        sequence = await service.writer.run(lambda: _sequence(service.account))
+        await service.writer.run_until_committed(partial(_capture, service, surface, read, reason, sequence))
     return {
         Surface.OPEN_ORDERS: await open_orders(service, reason=reason),
         Surface.FILLS: await fills(service, reason=reason),
