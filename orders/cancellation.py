@@ -11,7 +11,6 @@ from orders.models import Attempt, Intent, Order
 from orders.service import Service
 from orders.states import Mutation, Status
 from project.lib import clock, ids
-from venues import errors
 from venues.messages import Answer, CancelOrder, Evidence
 
 TRIES_MAX = 5
@@ -29,11 +28,7 @@ async def cancel(service: Service, intent_id: uuid.UUID) -> bool:
     stage = await service.writer.run(lambda: _locally(intent_id))
     if stage != "at_venue":
         return stage == "done"
-    try:
-        await service.gateway.turn("cancel")
-    except (errors.BreakerOpen, errors.BudgetExhausted):
-        return False
-    stamped = service.stamp()
+    stamped = await service.stamp_for("cancel")
     if stamped is None:
         return False
     stamp_ms, window_ms = stamped

@@ -10,7 +10,9 @@ from datetime import datetime
 from orders.leases import Lease
 from orders.writer import Writer
 from project.lib import clock
+from venues import errors
 from venues.gateway import Gateway
+from venues.ratelimit import Priority
 
 WINDOW_MS = 5000
 WINDOW_MS_MIN = 1000
@@ -51,6 +53,14 @@ class Service:
     opened_at: datetime | None = None
     trades_before_opening: frozenset[tuple[str, str]] = frozenset()
     looked_up_at: dict[uuid.UUID, float] = field(default_factory=dict)
+
+    async def stamp_for(self, priority: Priority) -> tuple[int, int] | None:
+        """Take a turn in the rate budget, then stamp; None when the request cannot go now and must wait."""
+        try:
+            await self.gateway.turn(priority)
+        except (errors.BreakerOpen, errors.BudgetExhausted):
+            return None
+        return self.stamp()
 
     def stamp(self) -> tuple[int, int] | None:
         """Check the lease and return (stamp_ms, window_ms) for one request, or None when too little of it is left.

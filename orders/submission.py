@@ -13,7 +13,6 @@ from orders.service import Service
 from orders.states import Status
 from project.lib import clock, decimals, ids
 from risk.checks import Approved
-from venues import errors
 from venues.messages import Answer, Evidence, OrderReport, PlaceOrder
 from venues.models import Account, Instrument
 
@@ -29,11 +28,7 @@ class _Begun:
 
 async def submit(service: Service, order_id: uuid.UUID) -> bool:
     """Send one queued order. Returns False when it could not go now and stays queued; never raises for the venue."""
-    try:
-        await service.gateway.turn("order")
-    except (errors.BreakerOpen, errors.BudgetExhausted):
-        return False
-    stamped = service.stamp()
+    stamped = await service.stamp_for("order")
     if stamped is None:
         return False
     stamp_ms, window_ms = stamped
