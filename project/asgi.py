@@ -95,7 +95,13 @@ class _Answer:
         return lambda data: None
 
     def _emit(self, data: bytes, *, more: bool) -> None:
-        asyncio.run_coroutine_threadsafe(self._deliver(data, more), self._loop).result()
+        delivered = asyncio.run_coroutine_threadsafe(self._deliver(data, more), self._loop)
+        while True:
+            try:
+                return delivered.result(timeout=1.0)
+            except TimeoutError:
+                if not self._loop.is_running():  # the server has stopped: nobody will ever take this answer
+                    raise ConnectionAbortedError("the server stopped before the answer could leave") from None
 
     async def _deliver(self, data: bytes, more: bool) -> None:
         if self._start:

@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
+from project.lib import clock
 from venues import capabilities as facts
 from venues.adapters.markets import SharedMarkets
 from venues.adapters.registry import adapter_class
@@ -16,9 +17,9 @@ from venues.adapters.stream import OnFrame, OnReports, OnState, Stream
 from venues.adapters.transport import HttpRecord, recording
 from venues.breaker import Breaker
 from venues.credentials import Secret
-from venues.errors import BreakerOpen
+from venues.errors import BreakerOpen, BudgetExhausted
 from venues.health import CAPABILITIES, Capability, Channel, ChannelStats
-from venues.messages import Answer, CancelOrder, Lookup, MarketSpec, Permissions, PlaceOrder, Read
+from venues.messages import Answer, CancelOrder, Evidence, Lookup, MarketSpec, Permissions, PlaceOrder, Read
 from venues.ratelimit import Budget, Priority, rules_for
 from venues.targets import VenueTarget
 
@@ -108,6 +109,9 @@ class Gateway:
         self, *, symbol: str, venue_client_id: str, venue_order_id: str | None = None, since: datetime
     ) -> Lookup:
         """Look for one order by the venue's recipe; absent only when every request of it was answered well."""
+        held = await self._held("reconcile")
+        if held is not None:
+            return Lookup(result="failed", evidence=(Evidence(source="gateway", at=clock.now(), answer=held),))
         started = time.monotonic()
         found = await self._adapter.look_up(
             symbol=symbol, venue_client_id=venue_client_id, venue_order_id=venue_order_id, since=since
@@ -118,6 +122,10 @@ class Gateway:
 
     async def read(self, surface: str, *, since: datetime | None = None, symbols: Sequence[str] = ()) -> Read:
         """Read one surface whole: open_orders, fills or balances. A failed read is never an empty one."""
+        requested_at = clock.now()
+        held = await self._held("poll")
+        if held is not None:
+            return Read(status="failed", error=held, requested_at=requested_at, taken_at=clock.now())
         started = time.monotonic()
         found = await self._adapter.read(surface, since=since, symbols=symbols)
         if found.status != "unsupported":
@@ -150,6 +158,14 @@ class Gateway:
             name: channel.stats(self._breakers[name].state(now), self._breakers[name].reason)
             for name, channel in self._channels.items()
         }
+
+    async def _held(self, priority: Priority) -> str | None:
+        """Take a turn for a read; return why there is none now, so that a struggling venue is not hammered."""
+        try:
+            await self.turn(priority)
+        except (BreakerOpen, BudgetExhausted) as held:
+            return f"{held.code}: {held}"
+        return None
 
     async def _guarded(self, ask: Callable[[], Awaitable[Result]]) -> Result | None:
         started = time.monotonic()

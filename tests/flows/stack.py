@@ -64,7 +64,7 @@ class Stack:
         """End one role by its pid and wait until it is gone; SIGKILL unless told otherwise."""
         process = self.processes.pop(role)
         process.send_signal(number)
-        process.wait(timeout=30)
+        process.wait(timeout=15)
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a management command to its end."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import signal
 import threading
 from functools import partial
 from pathlib import Path
@@ -104,6 +106,24 @@ def test_web_killed_during_posts_loses_no_acknowledged_intent(stack: Stack, bina
     assert len(set(answered)) == 12
     for order_id in answered:
         stack.wait_status(order_id, "open")
+
+
+def test_web_stops_in_order_while_requests_are_running(stack: Stack, binance: AccountAtVenue) -> None:
+    stopped = threading.Event()
+
+    def ask() -> None:
+        while not stopped.is_set():
+            with contextlib.suppress(OSError, Refused):
+                stack.api.get("/orders/", account=binance.code)
+
+    askers = [threading.Thread(target=ask, daemon=True) for _ in range(6)]
+    for asker in askers:
+        asker.start()
+    wait_for("requests to be answered", lambda: stack.api.get("/"))
+    stack.kill("web", signal.SIGTERM)  # raises when it does not end in time
+    stopped.set()
+    stack.start("web")
+    wait_for("the API to answer", lambda: stack.api.get("/"), 60)
 
 
 def test_redis_and_worker_carry_no_truth(stack: Stack, binance: AccountAtVenue) -> None:
