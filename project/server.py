@@ -106,7 +106,7 @@ class Server:
             pid, state = _postmaster(self.data)
             if not pid or not works_in(pid, self.data):
                 return False
-            if state == "ready":
+            if state == "ready" and self._answers():
                 self.pid, self._process = pid, None
                 return True
             time.sleep(0.05)  # starting, or stopping because its parent died: both end soon
@@ -115,6 +115,14 @@ class Server:
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
         """Open an autocommit connection as the superuser."""
         return psycopg.connect(host=str(self.sockets), port=PORT, user="postgres", dbname=database, autocommit=True)
+
+    def _answers(self) -> bool:
+        """Tell whether it takes connections: one whose parent has just died still calls itself ready for a moment."""
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def _forget_recycled_pid(self) -> None:
         """PostgreSQL clears a left-over postmaster.pid itself, except when another program now has that number.
