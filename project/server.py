@@ -106,7 +106,7 @@ class Server:
             pid, state = _postmaster(self.data)
             if not pid or not works_in(pid, self.data):
                 return False
-            if state == "ready" and self._answers():
+            if state == "ready" and self._takes_connections():
                 self.pid, self._process = pid, None
                 return True
             time.sleep(0.05)  # starting, or stopping because its parent died: both end soon
@@ -116,7 +116,7 @@ class Server:
         """Open an autocommit connection as the superuser."""
         return psycopg.connect(host=str(self.sockets), port=PORT, user="postgres", dbname=database, autocommit=True)
 
-    def _answers(self) -> bool:
+    def _takes_connections(self) -> bool:
         """Tell whether it takes connections: one whose parent has just died still calls itself ready for a moment."""
         try:
             self.connect().close()

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from orders import fold
 from orders.models import Order, OrderEvent
+from project.lib import moment
 
 
 class Command(BaseCommand):
@@ -18,6 +19,10 @@ class Command(BaseCommand):
         parser.add_argument("--check", action="store_true", help="stop at the first difference")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        with moment.one_moment():
+            self._prove(**options)
+
+    def _prove(self, **options: Any) -> None:
         found = False
         for difference in fold.differences():
             found = True

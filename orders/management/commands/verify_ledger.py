@@ -11,6 +11,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import connection
 
+from project.lib import moment
+
 UNIT = 10**18
 Key = tuple[str, str]
 
@@ -77,6 +79,10 @@ class Command(BaseCommand):
     help = "Exit 0 when every entry balances and every balance is the sum of its postings, 1 with the first difference."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        with moment.one_moment():
+            self._prove()
+
+    def _prove(self) -> None:
         difference = next(differences(), None)
         if difference:
             self.stdout.write(difference)

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from project.lib import audit
+from project.lib import audit, moment
 from project.lib.models import AuditEntry
 
 
@@ -15,6 +15,10 @@ class Command(BaseCommand):
     help = "Exit 0 when the audit chain is whole, 1 with the first entry that does not fit."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        with moment.one_moment():
+            self._prove()
+
+    def _prove(self) -> None:
         entries = AuditEntry.objects.order_by("sequence")
         difference = audit.first_difference(entries.iterator(2000))
         if difference:
