@@ -57,7 +57,7 @@ async def open_orders(service: Service, *, reason: str) -> Read:
 
     unmatched, missing = await service.writer.run_until_committed(take)
     await adopt_unmatched(service, unmatched)
-    for order_id in missing:
+    for order_id in _due_for_lookup(service, missing):
         await look_up(service, order_id, source="lookup")
     return read
 
@@ -234,9 +234,7 @@ def _news_of_open_orders(service: Service, rows: Sequence[OrderReport]) -> list[
 
 
 def _missing(service: Service, read: Read) -> list[uuid.UUID]:
-    """Return orders that should be open and are not listed; looking is harmless, so only its rate is bounded."""
-    now = clock.monotonic_seconds()
-    recent = {pk: at for pk, at in service.looked_up_at.items() if now - at < LOOKUP_SPACING_SECONDS}
+    """Return orders that should be open and are not listed, oldest first."""
     listed = {(row.symbol, row.venue_order_id) for row in read.rows}
     ours = Order.objects.filter(
         account_id=service.account,
@@ -244,9 +242,16 @@ def _missing(service: Service, read: Read) -> list[uuid.UUID]:
         created_at__lt=read.requested_at - timedelta(seconds=QUIET_SECONDS),
     )
     rows = ours.order_by("created_at").values_list("id", "symbol", "venue_order_id")
-    missing = [pk for pk, symbol, venue_id in rows if (symbol, venue_id) not in listed and pk not in recent]
-    service.looked_up_at = recent | dict.fromkeys(missing[:MISSING_LOOKUPS_MAX], now)
-    return missing[:MISSING_LOOKUPS_MAX]
+    return [pk for pk, symbol, venue_id in rows if (symbol, venue_id) not in listed]
+
+
+def _due_for_lookup(service: Service, missing: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """Choose whom to look up now. Looking is harmless, so only its rate is bounded; kept outside of the transaction."""
+    now = clock.monotonic_seconds()
+    recent = {pk: at for pk, at in service.looked_up_at.items() if now - at < LOOKUP_SPACING_SECONDS}
+    due = [pk for pk in missing if pk not in recent][:MISSING_LOOKUPS_MAX]
+    service.looked_up_at = recent | dict.fromkeys(due, now)
+    return due
 
 
 def _identity(order_id: uuid.UUID) -> tuple[Order, str]:

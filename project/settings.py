@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -233,4 +232,3 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL", "INFO")},
     "loggers": {"ccxt": {"level": "WARNING"}, "daphne": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
 }
-STARTED_MONOTONIC = time.monotonic()

@@ -12,7 +12,6 @@ from psycopg import sql
 
 logger = logging.getLogger(__name__)
 RECONNECT_SECONDS = 1.0
-WAIT_SECONDS = 5.0
 
 
 class Listener:

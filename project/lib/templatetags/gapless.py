@@ -1,4 +1,4 @@
-"""Template filters of the console: plain decimals, state words, side signs."""
+"""Template filters of the console: plain decimals, state words."""
 
 from __future__ import annotations
 
@@ -21,9 +21,3 @@ def plain(number: Decimal | None) -> str:
 def words(code: str) -> str:
     """Turn a code such as partially_filled into the words a person reads."""
     return str(code).replace("_", " ")
-
-
-@register.filter
-def side_sign(side: str) -> str:
-    """Write a side with its sign, so that colour is never the only difference."""
-    return "▲ Buy" if side == "buy" else "▼ Sell"
