@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +11,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from project.lib import problems
+from project.lib import audit, feed, problems
 from project.lib.rest import Filter, Listing, Rows, View, choices
-from venues import accounts, credentials
+from venues import accounts, capabilities, credentials
 from venues.models import Account, AccountStatus, Credential, Instrument, Venue
 from venues.serializers import (
     AccountInput,
@@ -57,8 +58,14 @@ class Venues(Listing, VenueRows):
     def post(self, request: Request) -> Response:
         refuse_limited(self)
         wanted = self.read(VenueInput)
+        quirks, actor = checked_quirks(wanted.pop("quirks"), wanted["rest_url"]), self.caller().actor
         try:
-            venue = accounts.create_venue(**wanted, actor=self.caller().actor)
+            with feed.transaction():
+                venue = accounts.create_venue(**wanted, actor=actor)
+                if quirks:
+                    venue.quirks = quirks
+                    venue.save(update_fields=["quirks"])
+                    audit.record(actor, "venue.quirks_set", venue.code, {"quirks": quirks})
         except accounts.Invalid as refusal:
             raise problems.from_field_problems([refusal]) from None
         return self.written(venue, 201, {"Location": request.build_absolute_uri(f"{venue.pk}/")})
@@ -206,6 +213,24 @@ class Instruments(Listing):
         rows = super().get_queryset()
         code = self.request.query_params.get("account")
         return rows if code is None else rows.filter(venue_id=self.account_scope(code, Account.objects.all()).venue_id)
+
+
+def checked_quirks(names: list[str], rest_url: str) -> list[str]:
+    """Return the quirks without repeats. Raises Problem for a name nobody knows, and for a real exchange, which has none."""
+    problem = None
+    unknown = next((name for name in names if name not in capabilities.QUIRKS), None)
+    if unknown is not None:
+        near = difflib.get_close_matches(unknown, capabilities.QUIRKS, 1)
+        message = f"There is no quirk of this name; there are {', '.join(capabilities.QUIRKS)}."
+        problem = problems.field_error(
+            "quirks", "QUIRK_UNKNOWN", message, got=unknown, nearest=near[0] if near else None
+        )
+    elif names and not rest_url:
+        message = "Only a server with an address of its own (rest_url) has quirks; a real exchange is as it is known."
+        problem = problems.field_error("quirks", "QUIRKS_NEED_REST_URL", message)
+    if problem is not None:
+        raise problems.refused_fields([problem])
+    return list(dict.fromkeys(names))
 
 
 def refuse_limited(view: View) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -17,6 +17,9 @@ class Capabilities:
     processing_bound_seconds: after the window, how long an order already taken may still need to show.
     read_lag_seconds: how far the venue's reads may lag behind its matching.
     window_parameter: a request field that bounds how late the venue may act, where it cannot be tied to our stamp.
+    order_types, times_in_force: what the venue itself carries; anything else is emulated or refused before it gets here.
+    amend: whether a live order is changed in place, replaced by a new one in one request, or neither.
+    client_ids: whether an order can carry an id of ours at all.
     """
 
     exchange: str
@@ -34,6 +37,8 @@ class Capabilities:
     times_in_force: tuple[str, ...] = ("GTC", "IOC", "FOK")
     post_only: bool = True
     reduce_only: bool = False
+    amend: Literal["none", "in_place", "replace"] = "none"
+    client_ids: bool = True
     window_parameter: str = ""
     client_id_key: str = "clientOrderId"
     client_id_lookup: Literal["order", "open_and_closed", "scan"] = "scan"
@@ -52,6 +57,8 @@ class Capabilities:
         return self.tier != "C"
 
 
+# Conditional orders both of them carry. Binance's trailing stops trail by basis points: our offset is an amount of money.
+_CONDITIONAL = ("stop", "stop_limit", "take_profit", "take_profit_limit")
 _BINANCE = Capabilities(
     exchange="binance",
     family="binance",
@@ -60,6 +67,8 @@ _BINANCE = Capabilities(
     window_max_ms=60_000,
     processing_bound_seconds=5.0,
     read_lag_seconds=2.0,
+    order_types=("limit", "market", *_CONDITIONAL),
+    amend="replace",
     client_id_lookup="order",
     client_id_cancel=True,
     client_ids_unique="open",
@@ -84,6 +93,10 @@ _KRAKEN = Capabilities(
     read_lag_seconds=60.0,
     clock_grain_ms=1_000,
     nonce_exclusive=True,
+    order_types=("limit", "market", *_CONDITIONAL, "trailing_stop"),
+    times_in_force=("GTC", "IOC", "FOK", "GTD"),
+    reduce_only=False,
+    amend="in_place",
     client_id_lookup="open_and_closed",
     client_id_cancel=True,
     client_ids_unique="open",
@@ -116,10 +129,27 @@ _SYMBOL_FOR_OPEN_ORDERS = {
 }  # fmt: skip
 _SIBLINGS = {"binanceus": _BINANCE}
 _KNOWN = {"binance": _BINANCE, "kraken": _KRAKEN}
+# What a server that speaks an exchange's protocol may lack of it, by the name given to Venue.quirks.
+QUIRKS: dict[str, dict[str, Any]] = {
+    "no_validity_window": {"window": False},
+    "no_client_id": {
+        "client_ids": False, "client_id_lookup": "scan", "client_id_cancel": False, "client_ids_unique": "never",
+    },
+}  # fmt: skip
 
 
-def for_exchange(exchange: str) -> Capabilities:
-    """Return the facts about an exchange; for one we know little of, the default that promises nothing."""
+def for_exchange(exchange: str, quirks: Iterable[str] = ()) -> Capabilities:
+    """Return the facts about an exchange, changed by the quirks of one venue. Raises KeyError for a quirk nobody knows.
+
+    For an exchange we know little of it is the default, which promises nothing.
+    """
+    plain = _plain(exchange)
+    for quirk in quirks:
+        plain = replace(plain, **QUIRKS[quirk])
+    return plain
+
+
+def _plain(exchange: str) -> Capabilities:
     if exchange in _KNOWN:
         return _KNOWN[exchange]
     if exchange in _SIBLINGS:

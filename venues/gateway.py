@@ -19,7 +19,18 @@ from venues.breaker import Breaker
 from venues.credentials import Secret
 from venues.errors import BreakerOpen, BudgetExhausted
 from venues.health import CAPABILITIES, Capability, Channel, ChannelStats
-from venues.messages import Answer, CancelOrder, Evidence, Lookup, MarketSpec, Permissions, PlaceOrder, Read
+from venues.messages import (
+    AmendOrder,
+    Answer,
+    CancelOrder,
+    Evidence,
+    Lookup,
+    MarketSpec,
+    Permissions,
+    PlaceOrder,
+    Read,
+    Shape,
+)
 from venues.ratelimit import Budget, Priority, rules_for
 from venues.targets import VenueTarget
 
@@ -46,7 +57,7 @@ class Gateway:
     ) -> None:
         self.account_code = account_code
         self.venue = venue
-        self.capabilities = facts.for_exchange(venue.exchange)
+        self.capabilities = facts.for_exchange(venue.exchange, venue.quirks)
         self.last_error = ""
         self._budget = Budget(rules_for(self.capabilities.family, is_test_server=bool(venue.rest_url)))
         self._breakers = {name: Breaker() for name in CAPABILITIES}
@@ -70,7 +81,7 @@ class Gateway:
         await self._adapter.close()
 
     def permit_trading(self, may_trade: bool) -> None:
-        """Follow the venue's live switch while the gateway stays open: without it, place() sends nothing."""
+        """Follow the venue's live switch while the gateway stays open: without it, place() and amend() send nothing."""
         self.venue = replace(self.venue, may_trade=may_trade)
         self._adapter.target = self.venue
 
@@ -105,17 +116,33 @@ class Gateway:
         """Send one cancel once. `rejected ORDER_UNKNOWN` says not open now, never that it was not placed."""
         return self._count("cancel", time.monotonic(), await self._adapter.cancel(order))
 
+    async def amend(self, order: AmendOrder) -> Answer:
+        """Change one live order by one request; `replaced` says what an accepted amend did. Take turn("order") first."""
+        return self._count("submit", time.monotonic(), await self._adapter.amend(order))
+
     async def look_up(
-        self, *, symbol: str, venue_client_id: str, venue_order_id: str | None = None, since: datetime
+        self,
+        *,
+        symbol: str,
+        venue_client_id: str,
+        venue_order_id: str | None = None,
+        since: datetime,
+        shape: Shape | None = None,
+        known_venue_order_ids: frozenset[str] = frozenset(),
     ) -> Lookup:
-        """Look for one order by the venue's recipe; absent only when every request of it was answered well."""
+        """Look for one order by the venue's recipe; absent only when every request of it was answered well.
+
+        Where the venue takes no client ids, an order without a venue order id is looked for by its shape among the
+        orders that are not known yet: one candidate is found, several are `failed` with the candidates in the evidence.
+        """
         held = await self._held("reconcile")
         if held is not None:
             return Lookup(result="failed", evidence=(Evidence(source="gateway", at=clock.now(), answer=held),))
         started = time.monotonic()
         found = await self._adapter.look_up(
-            symbol=symbol, venue_client_id=venue_client_id, venue_order_id=venue_order_id, since=since
-        )
+            symbol=symbol, venue_client_id=venue_client_id, venue_order_id=venue_order_id, since=since, shape=shape,
+            known_venue_order_ids=known_venue_order_ids,
+        )  # fmt: skip
         failed = found.result == "failed"
         self._note("query", started, f"lookup failed: {found.evidence[-1].source}" if failed and found.evidence else "")
         return found

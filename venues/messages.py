@@ -8,13 +8,18 @@ from decimal import Decimal
 from typing import Any, Literal
 
 Side = Literal["buy", "sell"]
+Replaced = Literal["", "in_place", "new_order", "cancelled_only"]
 Outcome = Literal["accepted", "rejected", "not_sent", "unknown"]
 VenueOrderStatus = Literal["open", "filled", "cancelled", "expired", "rejected"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceOrder:
-    """One submit: what goes to the wire, and until when the venue may still act on it."""
+    """One submit: what goes to the wire, and until when the venue may still act on it.
+
+    type: limit, market, stop (market when triggered), stop_limit, take_profit (market), take_profit_limit, trailing_stop
+    (market). trailing_offset is an absolute distance in the quote asset; expires_at belongs to time in force GTD.
+    """
 
     venue_client_id: str
     symbol: str
@@ -25,6 +30,9 @@ class PlaceOrder:
     time_in_force: str
     post_only: bool = False
     reduce_only: bool = False
+    trigger_price: Decimal | None = None
+    trailing_offset: Decimal | None = None
+    expires_at: datetime | None = None
     stamp_ms: int
     window_ms: int
 
@@ -41,6 +49,39 @@ class CancelOrder:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AmendOrder:
+    """One change of a live order. `quantity` is the new total, filled part included; what stays is given again.
+
+    A venue that replaces needs a client id for the new order; one that amends in place keeps the order and its ids.
+    """
+
+    symbol: str
+    side: Side
+    type: str
+    venue_order_id: str | None
+    venue_client_id: str
+    new_venue_client_id: str
+    quantity: Decimal
+    filled_quantity: Decimal
+    price: Decimal | None
+    trigger_price: Decimal | None
+    time_in_force: str
+    post_only: bool
+    stamp_ms: int
+    window_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What an order looks like, to find it by where the venue takes no client id."""
+
+    side: Side
+    type: str
+    quantity: Decimal
+    price: Decimal | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What was asked of a venue and what it answered, kept beside the conclusion drawn from it."""
 
@@ -52,7 +93,11 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The outcome of one wire action. `unknown` unless the venue or the transport proved otherwise."""
+    """The outcome of one wire action. `unknown` unless the venue or the transport proved otherwise.
+
+    replaced: what an accepted amend did. in_place: the same venue order stands with the new values; new_order: the old
+    one is ended, and `order` is the new one for the rest; cancelled_only: the old one is ended and no new one exists.
+    """
 
     outcome: Outcome
     code: str = ""
@@ -63,11 +108,15 @@ class Answer:
     raw: str = ""
     transient: bool = False
     valid_until: datetime | None = None
+    replaced: Replaced = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrderReport:
-    """A venue's statement about an order. `filled_quantity` is its claim; ours is the sum of fills."""
+    """A venue's statement about an order. `filled_quantity` is its claim; ours is the sum of fills.
+
+    An order that rests untriggered at the venue has status `open`, its limit in `price`, its trigger in `trigger_price`.
+    """
 
     venue_order_id: str | None
     venue_client_id: str | None
@@ -76,6 +125,7 @@ class OrderReport:
     side: Side | None = None
     type: str | None = None
     price: Decimal | None = None
+    trigger_price: Decimal | None = None
     quantity: Decimal | None = None
     filled_quantity: Decimal | None = None
     occurred_at: datetime | None = None

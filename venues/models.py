@@ -18,6 +18,9 @@ class Venue(models.Model):
     rest_url = models.URLField(blank=True, default="", max_length=500)
     ws_url = models.CharField(blank=True, default="", max_length=500)
     sandbox = models.BooleanField(default=False)
+    quirks = models.JSONField(
+        blank=True, default=list, help_text="What a test server lacks of the exchange's protocol."
+    )
     is_live = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=clock.now)
     markets_loaded_at = models.DateTimeField(null=True)

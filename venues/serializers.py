@@ -16,6 +16,7 @@ class VenueOutput(Output):
     rest_url = serializers.CharField()
     ws_url = serializers.CharField()
     sandbox = serializers.BooleanField()
+    quirks = serializers.ListField(child=serializers.CharField())
     environment = serializers.ChoiceField(choices=["LIVE", "SANDBOX", "PAPER"])
     is_live = serializers.BooleanField()
     may_trade = serializers.BooleanField()
@@ -31,6 +32,9 @@ class VenueInput(Input):
     rest_url = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
     ws_url = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
     sandbox = serializers.BooleanField(required=False, default=False)
+    quirks = serializers.ListField(
+        child=serializers.CharField(max_length=64), max_length=16, required=False, default=list
+    )
 
 
 class LiveInput(Input):

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class VenueTarget:
-    """One venue as an adapter reaches it. Without rest_url it is the real exchange (or its sandbox)."""
+    """One venue as an adapter reaches it. Without rest_url it is the real exchange (or its sandbox).
+
+    quirks: names out of capabilities.QUIRKS, for a server that lacks something of the exchange it speaks like.
+    """
 
     code: str
     exchange: str
@@ -15,3 +18,4 @@ class VenueTarget:
     ws_url: str = ""
     sandbox: bool = False
     may_trade: bool = False
+    quirks: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from venues.adapters.transport import AiohttpWire, HttpRecord, recording
 from venues.capabilities import Capabilities
 from venues.credentials import Secret
 from venues.messages import (
+    AmendOrder,
     Answer,
     CancelOrder,
     Evidence,
@@ -28,6 +29,7 @@ from venues.messages import (
     Permissions,
     PlaceOrder,
     Read,
+    Shape,
 )
 from venues.targets import VenueTarget
 
@@ -138,6 +140,12 @@ class CcxtAdapter(Judging):
             outcome="accepted", venue_order_id=order.venue_order_id, order=report, raw=raw, valid_until=valid_until
         )
 
+    async def amend(self, order: AmendOrder) -> Answer:
+        """Change one live order by one request and say what that proved."""
+        if not self.target.may_trade:
+            return Answer(outcome="not_sent", code="VENUE_LIVE_DISABLED", message=LIVE_DISABLED)
+        return Answer(outcome="not_sent", code="AMEND_UNSUPPORTED", message="This venue changes no live orders.")
+
     async def submit(self, order: PlaceOrder) -> OrderReport:
         """Translate, sign and send; return the venue's report. Raises whatever goes wrong."""
         self._refuse_what_ccxt_would_round(order)
@@ -174,7 +182,14 @@ class CcxtAdapter(Judging):
     # --- looking ---
 
     async def look_up(
-        self, *, symbol: str, venue_client_id: str, venue_order_id: str | None, since: datetime
+        self,
+        *,
+        symbol: str,
+        venue_client_id: str,
+        venue_order_id: str | None,
+        since: datetime,
+        shape: Shape | None = None,
+        known_venue_order_ids: frozenset[str] = frozenset(),
     ) -> Lookup:
         """Look for one order by the venue's recipe. Absent only when every request was answered well."""
         client_id = self.wire_client_id(venue_client_id)
