@@ -9,7 +9,7 @@ from typing import Any
 from orders import ledger
 from orders.models import DeadLetter, Order
 from orders.states import Status as OrderStatus
-from project.lib import audit, clock, decimals, feed
+from project.lib import audit, clock, decimals, failpoints, feed
 from reconciliation import breaks
 from reconciliation.models import Break
 
@@ -87,6 +87,7 @@ def reopen(difference: Break, actor: str, reason: str) -> Break:
         row.opened_at = row.opened_at or clock.now()
         row.resolved_at, row.resolved_by, row.resolution, row.resolution_reason = None, "", "", ""
         _write(row, actor, "reopened", detail)
+    failpoints.reach("P13")
     return row
 
 
@@ -99,6 +100,7 @@ def _decision(difference: Break, actor: str, kind: str, detail: dict[str, Any]) 
             raise Refused(f"the break was already resolved by {row.resolved_by or 'a rule'}{at} ({row.resolution})")
         yield row
         _write(row, actor, kind, detail)
+    failpoints.reach("P13")
 
 
 def _write(row: Break, actor: str, kind: str, detail: dict[str, Any]) -> None:

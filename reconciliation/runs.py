@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import F, OuterRef, Q, Subquery
 
 from orders.models import Intent
-from project.lib import audit, clock, feed, ids
+from project.lib import audit, clock, failpoints, feed, ids
 from reconciliation import breaks, coverage, sides
 from reconciliation.models import Coverage, Run
 from venues.models import Account, Snapshot, SnapshotStatus, Surface
@@ -93,6 +93,7 @@ def _look(row_id: int) -> None:
             coverage.note_unread(row, newest, "read, but nothing here compares it yet")
         else:
             _compare(row, newest)
+        failpoints.reach("P12")
 
 
 def _compare(row: Coverage, snapshot: Snapshot) -> None:

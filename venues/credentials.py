@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
-from project.lib import audit, clock, feed, ids
+from project.lib import audit, clock, failpoints, feed, ids
 from venues.models import Account, Credential
 
 KEY_CHARACTERS_MAX = 4_096
@@ -81,6 +81,7 @@ def seal(account: Account, *, api_key: str, secret: str, passphrase: str = "", c
         )
         _encrypt(credential, "\0".join(parts.values()).encode(), public)
         Credential.objects.filter(account=account, is_active=True).update(is_active=False, retired_at=clock.now())
+        failpoints.reach("P14")
         credential.save(force_insert=True)
         detail = {"version": credential.version, "fingerprint": credential.fingerprint}
         audit.record(created_by, "credential.sealed", account.code, detail)
