@@ -14,7 +14,7 @@ import pytest
 from venues import capabilities
 from venues.adapters import client as clients
 from venues.adapters.registry import ADAPTERS
-from venues.adapters.transport import AiohttpWire
+from venues.adapters.wire import LeanWire
 from venues.credentials import Secret
 from venues.errors import UnknownExchange
 from venues.exchanges import EXCHANGES
@@ -39,7 +39,7 @@ def test_the_plain_list_equals_what_ccxt_has() -> None:
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 async def test_every_exchange_goes_where_it_is_pointed(exchange: str) -> None:
-    wire = AiohttpWire(1.0)
+    wire = LeanWire(1.0)
     target = VenueTarget(
         code="x", exchange=exchange, rest_url="http://127.0.0.1:9001/base", ws_url="ws://127.0.0.1:9001/base"
     )
@@ -64,7 +64,7 @@ def test_the_original_path_is_kept() -> None:
 
 
 async def test_an_unknown_exchange_names_the_nearest() -> None:
-    wire = AiohttpWire(1.0)
+    wire = LeanWire(1.0)
     target = VenueTarget(code="x", exchange="binanse")
     with pytest.raises(UnknownExchange, match="binance") as refused:
         clients.build(target, capabilities.for_exchange("binanse"), None, wire)

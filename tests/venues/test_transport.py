@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.venues.paper.process import free_port
-from venues.adapters.transport import BODY_BYTES_MAX, AiohttpWire, HttpRecord, recording
+from venues.adapters.transport import BODY_BYTES_MAX, HttpRecord, recording
+from venues.adapters.wire import LeanWire
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 TIMEOUT_SECONDS = 15.0
@@ -44,7 +45,7 @@ async def server(script: Script) -> AsyncIterator[tuple[str, list[bytes]]]:
 
 async def sent(url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> HttpRecord:
     """Send one request and return its record."""
-    wire = AiohttpWire(timeout_seconds)
+    wire = LeanWire(timeout_seconds)
     record = HttpRecord("POST", url)
     try:
         await wire.send(record, {}, b"quantity=1")
@@ -105,7 +106,7 @@ async def redirect(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
         (bomb, "oversize"),
         (cut, "truncated"),
         (gone, "disconnected"),
-        (nonsense, "disconnected"),
+        (nonsense, "malformed"),
     ],
 )
 async def test_every_bad_answer_ends_and_counts_as_sent(script: Script, fault: str) -> None:
@@ -128,7 +129,7 @@ async def test_a_dropped_connection_is_never_tried_again(method: str) -> None:
             asked.append(await reader.readuntil(b"\r\n\r\n"))
         writer.transport.abort()
 
-    wire = AiohttpWire(TIMEOUT_SECONDS)
+    wire = LeanWire(TIMEOUT_SECONDS)
     async with server(first_good_then_gone) as (url, asked):
         first, second = HttpRecord("GET", url), HttpRecord(method, url)
         await wire.send(first, {}, None)
@@ -165,14 +166,14 @@ async def test_records_of_concurrent_requests_do_not_mix() -> None:
         writer.write(HEAD + b"Content-Length: 2\r\n\r\n{}")
         await writer.drain()
 
-    async def one(wire: AiohttpWire, url: str, number: int) -> list[HttpRecord]:
+    async def one(wire: LeanWire, url: str, number: int) -> list[HttpRecord]:
         with recording() as trace:
             trace.append(record := HttpRecord("POST", f"{url}?n={number}"))
             await wire.send(record, {}, b"x")
             await asyncio.sleep(0)
         return trace
 
-    wire = AiohttpWire(5.0)
+    wire = LeanWire(5.0)
     async with server(echo) as (url, _):
         traces = await asyncio.gather(*(one(wire, url, number) for number in range(50)))
     await wire.close()

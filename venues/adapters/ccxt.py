@@ -9,12 +9,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import aiohttp
+
 from project.lib import clock, decimals
 from venues import errors
 from venues.adapters import client as clients
 from venues.adapters import markets, permissions, rows, unified
 from venues.adapters.judging import RAW_CHARACTERS_MAX, Judging, class_names
-from venues.adapters.transport import AiohttpWire, HttpRecord, recording
+from venues.adapters.transport import HttpRecord, recording
+from venues.adapters.wire import LeanWire
 from venues.capabilities import Capabilities
 from venues.credentials import Secret
 from venues.messages import (
@@ -60,15 +63,17 @@ class CcxtAdapter(Judging):
         self._nonce_floor = nonce_floor
         self._shared = shared
         self._on_http = on_http
-        self._wire: AiohttpWire | None = None
+        self._wire: LeanWire | None = None
+        self._sockets: aiohttp.ClientSession | None = None
         self.clock_offset_ms = 0
 
     # --- life ---
 
     async def open(self) -> None:
         """Open the session and get the market list. Raises ConnectionError with a short reason when the venue gives none."""
-        self._wire = AiohttpWire(self._timeout_seconds)
-        self.client = clients.build(self.target, self.capabilities, self._secret, self._wire)
+        self._wire = LeanWire(self._timeout_seconds)
+        self._sockets = clients.socket_session() if self.capabilities.stream else None
+        self.client = clients.build(self.target, self.capabilities, self._secret, self._wire, self._sockets)
         self.client.on_http = self._on_http
         self.client.options["lastNonce"] = self._nonce_floor
         await self._give_markets()
@@ -79,6 +84,8 @@ class CcxtAdapter(Judging):
         if self.client is not None:
             await self.client.close()
             self.client.session = None
+        if self._sockets is not None:
+            await self._sockets.close()
         if self._wire is not None:
             await self._wire.close()
 

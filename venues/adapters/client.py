@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import ccxt.async_support
 import ccxt.pro
 
-from venues.adapters.transport import AiohttpWire, HttpRecord, Transport
+from venues.adapters.transport import HttpRecord, Transport, Wire, ssl_context
 from venues.capabilities import Capabilities
 from venues.credentials import Secret
 from venues.errors import UnknownExchange
@@ -75,9 +76,15 @@ class ClientHooks(Transport):
         self.on_socket_lost(socket, "STREAM_CLOSED_BY_VENUE")
 
 
-def build(target: VenueTarget, capabilities: Capabilities, secret: Secret | None, wire: AiohttpWire) -> Any:
-    """Return a ccxt instance for the target; without a secret it can only read public data."""
-    client = _class_of(target.exchange)({"enableRateLimit": False, "session": wire.session})
+def build(
+    target: VenueTarget,
+    capabilities: Capabilities,
+    secret: Secret | None,
+    wire: Wire,
+    sockets: aiohttp.ClientSession | None = None,
+) -> Any:
+    """Return a ccxt instance for the target; without a secret it reads public data only, without sockets no streams."""
+    client = _class_of(target.exchange)({"enableRateLimit": False, "session": sockets})
     client.wire = wire
     if secret is not None:
         _give_keys(client, secret)
@@ -97,6 +104,13 @@ def build(target: VenueTarget, capabilities: Capabilities, secret: Secret | None
     if client.enableRateLimit or client.options["maxRetriesOnFailure"] != 0:
         raise RuntimeError("ccxt would wait or repeat by itself")
     return client
+
+
+def socket_session() -> aiohttp.ClientSession:
+    """Return a session for WebSockets only: with the process's TLS context, without cookies or proxies."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=ssl_context()), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+    )
 
 
 def exchange_ids() -> list[str]:
