@@ -9,7 +9,7 @@ DEVELOPMENT = $(PYTHON3) project/bootstrap.py --development
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint web executor worker beat papervenue watchdog backup restore reset seed
+.PHONY: help run test lint chaos web executor worker beat papervenue watchdog backup restore reset seed
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / { \
@@ -26,6 +26,10 @@ lint: ## check style and types
 	@$(DEVELOPMENT) ruff check .
 	@$(DEVELOPMENT) ruff format --check .
 	@$(DEVELOPMENT) mypy .
+
+chaos: ## kill the roles of a running product and judge its books (KILLS=20 PAUSES= PGKILLS= SEED= ARGS="--long --record")
+	@$(DEVELOPMENT) python -m tests.chaos --kills $(or $(KILLS),20) $(if $(PAUSES),--pauses $(PAUSES)) \
+	  $(if $(PGKILLS),--pgkills $(PGKILLS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 web executor worker beat papervenue watchdog: ## run one role alone on DATABASE_URL, or on the database of `make run`
 	@$(RUNTIME) python manage.py role $@
