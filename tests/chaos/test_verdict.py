@@ -280,6 +280,13 @@ def test_without_client_ids_the_quantity_names_the_intent() -> None:
     assert violations(case) == {"stale_accepts"}
 
 
+def test_a_cancel_under_the_same_client_id_is_not_taken_for_the_submit() -> None:
+    case = Case()
+    submit = next(row for row in case.attempts if row["id"] == "attempt-b")
+    case.attempts.append({**submit, "id": "cancel-b", "action": "cancel", "committed_at": 500})
+    assert violations(case) == set()
+
+
 def test_cancelled_before_it_was_sent_agrees_with_a_venue_that_never_saw_it() -> None:
     case = Case()
     case.set("c", status="cancelled", was_sent=False)

@@ -185,11 +185,11 @@ def _judge_word(verdict: Verdict, order: Row, intent: str, accepted: list[AtVenu
 def _judge_attempts(
     verdict: Verdict, product: Product, venue: Venue, accepted: dict[str, list[AtVenue]], by_intent: Mapping[str, Row]
 ) -> None:
-    by_client_id = {a["venue_client_id"]: a for a in product.attempts if a["account"] == venue.account}
+    submits = [row for row in product.attempts if row["action"] == "submit" and row["account"] == venue.account]
+    by_client_id = {row["venue_client_id"]: row for row in submits}
     by_order: dict[str, list[Row]] = defaultdict(list)
-    for row in product.attempts:
-        if row["action"] == "submit":
-            by_order[row["order"]].append(row)
+    for row in submits:
+        by_order[row["order"]].append(row)
     grants = {(grant["account"], grant["epoch"]): grant["at"] for grant in product.grants}
     for intent, orders in accepted.items():
         for at_venue in orders:
