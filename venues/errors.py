@@ -37,7 +37,7 @@ class UnknownExchange(VenueError):
         self.nearest = nearest
 
 
-Action = Literal["submit", "cancel"]
+Action = Literal["submit", "cancel", "amend"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +185,7 @@ SUBMIT: dict[str, tuple[Row, ...]] = {
 # "Unknown" in answer to a cancel says the order is not open now. It never says it was not placed.
 CANCEL: dict[str, tuple[Row, ...]] = {
     "binance": (
+        Row("-2011", "cancel restrictions", _rejected("ORDER_PARTLY_FILLED")),
         Row("-2011", "", _rejected("ORDER_UNKNOWN")),
         Row("-2013", "", _rejected("ORDER_UNKNOWN")),
         Row("-2026", "", _rejected("ORDER_CLOSED")),
@@ -194,6 +195,12 @@ CANCEL: dict[str, tuple[Row, ...]] = {
         Row("EOrder:Cancel pending*", "", UNKNOWN),
     ),
 }
+# An amend refused by these changed nothing. cancelReplace's own two codes say only that a half failed: the halves decide.
+AMEND: dict[str, tuple[Row, ...]] = {
+    "binance": (Row("-2021", "", UNKNOWN), Row("-2022", "", UNKNOWN), *CANCEL["binance"]),
+    "kraken": CANCEL["kraken"],
+}
+_TABLES: dict[str, dict[str, tuple[Row, ...]]] = {"submit": {}, "cancel": CANCEL, "amend": AMEND}
 # Only these ccxt classes may become a definitive answer, and only for an answer the venue itself wrote.
 # The order matters: an error is tested from its own class upwards, so OrderNotFound is met before InvalidOrder.
 SAFE_CLASSES: dict[str, str | None] = {
@@ -223,7 +230,7 @@ def judge(action: Action, family: str, facts: Facts) -> Verdict:
     if facts.status is None or not facts.parsed:
         return UNKNOWN
     server_error = facts.status >= 500
-    for row in (CANCEL.get(family, ()) if action == "cancel" else ()) + SUBMIT.get(family, ()):
+    for row in _TABLES[action].get(family, ()) + SUBMIT.get(family, ()):
         if _matches(row, facts):
             return row.verdict if row.server_error_too or not server_error else UNKNOWN
     if server_error or not (facts.venue_code or facts.message):
@@ -245,11 +252,11 @@ def _matches(row: Row, facts: Facts) -> bool:
 
 def _by_class(action: Action, facts: Facts) -> Verdict:
     if "uplicate" in facts.message:
-        return DUPLICATE if action == "submit" else UNKNOWN
+        return UNKNOWN if action == "cancel" else DUPLICATE
     for name in facts.classes:
-        if name == "OrderNotFound" and action == "cancel":
+        if name == "OrderNotFound" and action != "submit":
             return _rejected("ORDER_UNKNOWN")
-        if name == "DuplicateOrderId" and action == "submit":
+        if name == "DuplicateOrderId" and action != "cancel":
             return DUPLICATE
         if name in SAFE_CLASSES:
             code = SAFE_CLASSES[name]

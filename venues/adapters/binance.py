@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from project.lib import decimals
-from venues.adapters import binance_rows, rows
+from venues import errors
+from venues.adapters import binance_orders, binance_rows, rows
 from venues.adapters.ccxt import CcxtAdapter
+from venues.adapters.judging import MESSAGE_CHARACTERS_MAX
+from venues.adapters.looking import Listing, Step, among, named
 from venues.adapters.transport import HttpRecord
-from venues.messages import CancelOrder, Malformed, OrderReport, Permissions, PlaceOrder
+from venues.messages import AmendOrder, Answer, CancelOrder, Malformed, OrderReport, Permissions, PlaceOrder
 
 PAGES_MAX = 500
 
@@ -24,71 +27,82 @@ class BinanceAdapter(CcxtAdapter):
 
     async def submit(self, order: PlaceOrder) -> OrderReport:
         """Send POST /api/v3/order stamped with the time of the lease check; the venue refuses it after the window."""
-        request = {
-            "symbol": self.client.market(order.symbol)["id"],
-            "side": order.side.upper(),
-            "type": "LIMIT_MAKER" if order.post_only else order.type.upper(),
-            "quantity": decimals.write(order.quantity),
-            "newClientOrderId": order.venue_client_id,
-            "newOrderRespType": "RESULT",
-            "recvWindow": order.window_ms,
-            "timestamp": order.stamp_ms + self.clock_offset_ms,
-        }
-        if order.type == "limit":
-            request["price"] = decimals.write(order.price)
-            if not order.post_only:
-                request["timeInForce"] = order.time_in_force
+        request = binance_orders.terms(order, self._market_id(order.symbol), order.quantity)
+        self._stamp(request, order)
+        if self.capabilities.client_ids:
+            request["newClientOrderId"] = order.venue_client_id
         report = binance_rows.order(await self.client.privatePostOrder(request), self.symbol_of)
-        if report.venue_client_id != order.venue_client_id:
+        if self.capabilities.client_ids and report.venue_client_id != order.venue_client_id:
             raise rows.RowError("the venue answered about another order")
         return report
 
+    async def change(self, order: AmendOrder) -> Answer:
+        """Send POST /api/v3/order/cancelReplace: the new order goes out only if the old one was cancelled."""
+        request = binance_orders.replacement(order, self._market_id(order.symbol))
+        self._stamp(request, order)
+        if self.capabilities.client_ids:
+            request["newClientOrderId"] = order.new_venue_client_id
+        reply = await self.client.privatePostOrderCancelReplace(request)
+        answer = binance_orders.replaced(reply, order, self.symbol_of)
+        placed = answer.order
+        if self.capabilities.client_ids and placed and placed.venue_client_id != order.new_venue_client_id:
+            raise rows.RowError("the venue answered about another order")
+        return answer
+
+    def conclude(
+        self, action: errors.Action, problem: Exception, record: HttpRecord | None, valid_until: datetime | None
+    ) -> Answer:
+        """Read which half of a cancel-replace failed; everything else goes the common way."""
+        if action == "amend" and record is not None and record.answered:
+            answer = binance_orders.half_done(record.payload, record.status or 0, self.symbol_of)
+            if answer is not None:
+                return replace(
+                    answer, message=self.clean(answer.message)[:MESSAGE_CHARACTERS_MAX], raw=self.raw([record])
+                )
+        return super().conclude(action, problem, record, valid_until)
+
     async def revoke(self, order: CancelOrder) -> OrderReport | None:
         """Send DELETE /api/v3/order. The answer's clientOrderId is the cancel's own; ours is in origClientOrderId."""
-        request: dict[str, Any] = {
-            "symbol": self.client.market(order.symbol)["id"],
-            "recvWindow": order.window_ms,
-            "timestamp": order.stamp_ms + self.clock_offset_ms,
-        }
+        request: dict[str, Any] = {"symbol": self._market_id(order.symbol)}
+        self._stamp(request, order)
         if order.venue_order_id is not None:
             request["orderId"] = order.venue_order_id
         else:
             request["origClientOrderId"] = order.venue_client_id
         return binance_rows.cancelled(await self.client.privateDeleteOrder(request), self.symbol_of)
 
-    def recipe(
-        self, symbol: str, client_id: str, venue_order_id: str | None, since: datetime
-    ) -> list[Callable[[], Any]]:
+    def recipe(self, symbol: str, client_id: str, venue_order_id: str | None, since: datetime) -> list[Step]:
         """Ask for the order itself, then look through the open orders and all orders since."""
-        market = self.client.market(symbol)["id"]
         key = {"orderId": venue_order_id} if venue_order_id else {"origClientOrderId": client_id}
 
-        def matching(found: Sequence[Any]) -> OrderReport | None:
-            reports = (binance_rows.order(row, self.symbol_of) for row in found)
-            hits = (
-                r
-                for r in reports
-                if r.venue_client_id == client_id or (venue_order_id and r.venue_order_id == venue_order_id)
-            )
-            return next(hits, None)
-
         async def by_id() -> OrderReport | None:
-            return matching([await self.client.privateGetOrder({"symbol": market, **key})])
+            reply = await self.client.privateGetOrder({"symbol": self._market_id(symbol), **key})
+            return named([binance_rows.order(reply, self.symbol_of)], client_id, venue_order_id)
 
-        async def among_open() -> OrderReport | None:
-            return matching(await self.client.privateGetOpenOrders({"symbol": market}))
+        return [by_id, *(among(listing, client_id, venue_order_id) for listing in self.listings(symbol, since))]
 
-        async def among_all() -> OrderReport | None:
+    def listings(self, symbol: str, since: datetime) -> list[Listing]:
+        """List the open orders, then all orders since, to the end."""
+        market = self._market_id(symbol)
+
+        def read(page: Any) -> list[OrderReport]:
+            return [binance_rows.order(row, self.symbol_of) for row in _rows(page)]
+
+        async def open_now() -> list[OrderReport]:
+            return read(await self.client.privateGetOpenOrders({"symbol": market}))
+
+        async def all_since() -> list[OrderReport]:
             request: dict[str, Any] = {"symbol": market, "limit": 1000, "startTime": int(since.timestamp() * 1000)}
+            found: list[OrderReport] = []
             for _ in range(PAGES_MAX):
                 page = await self.client.privateGetAllOrders(request)
-                found = matching(page)
-                if found or len(page) < 1000:
+                found += read(page)
+                if len(page) < 1000:
                     return found
-                request = {"symbol": market, "limit": 1000, "orderId": int(page[-1]["orderId"]) + 1}
+                request = {"symbol": market, "limit": 1000, "orderId": int(rows.text(page[-1], "orderId")) + 1}
             raise rows.RowError("the list of orders does not end")
 
-        return [by_id, among_open, among_all]
+        return [open_now, all_since]
 
     def says_absent(self, trace: Sequence[HttpRecord], problem: Exception) -> bool:
         """Only -2013 "Order does not exist" is a good answer of absence."""
@@ -155,6 +169,13 @@ class BinanceAdapter(CcxtAdapter):
         """Return our name of a venue symbol; the venue's own where the market list has none."""
         known = self.client.markets_by_id.get(venue_symbol)
         return str(known[0]["symbol"]) if known else venue_symbol
+
+    def _market_id(self, symbol: str) -> str:
+        return str(self.client.market(symbol)["id"])
+
+    def _stamp(self, request: dict[str, Any], order: PlaceOrder | CancelOrder | AmendOrder) -> None:
+        request["recvWindow"] = order.window_ms
+        request["timestamp"] = order.stamp_ms + self.clock_offset_ms
 
     async def _held_symbols(self) -> list[str]:
         held = {row.asset for row in await self.balances(()) if not isinstance(row, Malformed)}

@@ -22,7 +22,7 @@ _STATUS: dict[str, VenueOrderStatus] = {
     "EXPIRED": "expired",
     "EXPIRED_IN_MATCH": "expired",
 }
-_TYPES = {"LIMIT_MAKER": "limit"}
+_TYPES = {"LIMIT_MAKER": "limit", "STOP_LOSS": "stop", "STOP_LOSS_LIMIT": "stop_limit"}
 
 
 def order(row: Mapping[str, Any], symbol_of: SymbolOf) -> OrderReport:
@@ -38,6 +38,7 @@ def order(row: Mapping[str, Any], symbol_of: SymbolOf) -> OrderReport:
         side=rows.side(row, "side"),
         type=_TYPES.get(kind, kind.lower()) if kind else None,
         price=price or None,
+        trigger_price=rows.optional_amount(row, "stopPrice") or None,
         quantity=rows.optional_amount(row, "origQty"),
         filled_quantity=rows.optional_amount(row, "executedQty"),
         occurred_at=rows.milliseconds(row, time_key) if time_key else None,
@@ -106,17 +107,16 @@ def middle(book: Mapping[str, Any]) -> Decimal | None:
 
 
 def _execution(row: Mapping[str, Any], symbol_of: SymbolOf) -> OrderReport:
-    # On a cancel `c` is the cancel's own id and `C` the order's; otherwise `C` is empty.
-    original = rows.optional_text(row, "C")
     kind = rows.optional_text(row, "o")
     return OrderReport(
         venue_order_id=rows.text(row, "i"),
-        venue_client_id=original if original not in (None, "null") else rows.text(row, "c"),
+        venue_client_id=_client_id(row),
         symbol=symbol_of(rows.text(row, "s")),
         status=_status(row, "X"),
         side=rows.side(row, "S"),
         type=_TYPES.get(kind, kind.lower()) if kind else None,
         price=rows.optional_amount(row, "p") or None,
+        trigger_price=rows.optional_amount(row, "P") or None,
         quantity=rows.amount(row, "q"),
         filled_quantity=rows.amount(row, "z"),
         occurred_at=rows.milliseconds(row, "T"),
@@ -132,7 +132,7 @@ def _execution_fill(row: Mapping[str, Any], symbol_of: SymbolOf) -> FillReport:
     return FillReport(
         venue_trade_id=rows.text(row, "t"),
         venue_order_id=rows.text(row, "i"),
-        venue_client_id=rows.optional_text(row, "C") or rows.text(row, "c"),
+        venue_client_id=_client_id(row),
         symbol=symbol_of(rows.text(row, "s")),
         side=rows.side(row, "S"),
         price=rows.positive(row, "L"),
@@ -143,6 +143,13 @@ def _execution_fill(row: Mapping[str, Any], symbol_of: SymbolOf) -> FillReport:
         liquidity="maker" if is_maker else "taker",
         occurred_at=rows.milliseconds(row, "T"),
     )
+
+
+def _client_id(row: Mapping[str, Any]) -> str | None:
+    # When something was done to an order (CANCELED, REPLACED) `c` is the id of that request and `C` the order's own;
+    # otherwise `C` is empty. A server without client ids sends neither.
+    original = rows.optional_text(row, "C")
+    return original if original not in (None, "null") else rows.optional_text(row, "c")
 
 
 def _stream_balance(row: Mapping[str, Any]) -> BalanceReport:

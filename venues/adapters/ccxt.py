@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +16,8 @@ from project.lib import clock, decimals
 from venues import errors
 from venues.adapters import client as clients
 from venues.adapters import markets, permissions, rows, unified
-from venues.adapters.judging import RAW_CHARACTERS_MAX, Judging, class_names
+from venues.adapters.checks import changed_in_place, refuse_an_impossible_change, refuse_what_the_venue_lacks
+from venues.adapters.looking import Looking
 from venues.adapters.transport import HttpRecord, recording
 from venues.adapters.wire import LeanWire
 from venues.capabilities import Capabilities
@@ -24,25 +26,21 @@ from venues.messages import (
     AmendOrder,
     Answer,
     CancelOrder,
-    Evidence,
-    Lookup,
     Malformed,
     MarketSpec,
     OrderReport,
     Permissions,
     PlaceOrder,
     Read,
-    Shape,
 )
 from venues.targets import VenueTarget
 
-LOOKUP_MARGIN = timedelta(minutes=1)
 LIVE_DISABLED = (
     "Live trading is switched off for this venue, so nothing was sent. Switch the venue to live, or use a paper venue."
 )
 
 
-class CcxtAdapter(Judging):
+class CcxtAdapter(Looking):
     """One account at one exchange. Subclasses replace what an exchange does in its own way; nothing raises on venue trouble."""
 
     def __init__(
@@ -58,7 +56,6 @@ class CcxtAdapter(Judging):
     ) -> None:
         super().__init__(capabilities, secret)
         self.target = target
-        self.client: Any = None
         self._timeout_seconds = timeout_seconds
         self._nonce_floor = nonce_floor
         self._shared = shared
@@ -120,16 +117,18 @@ class CcxtAdapter(Judging):
         marker, valid_until = self.wire_client_id(order.venue_client_id), self._valid_until(order)
         with recording() as trace:
             try:
-                self._refuse_what_the_venue_lacks(order)
+                refuse_what_the_venue_lacks(self.capabilities, order)
                 report = await self.submit(order)
             except Exception as problem:
                 return await self._concluded("submit", problem, _order_request(trace, marker), valid_until)
-        raw = self.clean(trace[-1].body)[:RAW_CHARACTERS_MAX] if trace else ""
+        raw = self.raw(trace)
         if report.venue_order_id is None:
             return Answer(
                 outcome="unknown", code="NO_ORDER_ID", message="The venue answered without an order id.", raw=raw,
                 valid_until=valid_until,
             )  # fmt: skip
+        if not self.capabilities.client_ids:
+            report = replace(report, venue_client_id=None)
         return Answer(
             outcome="accepted", venue_order_id=report.venue_order_id, order=report, raw=raw, valid_until=valid_until
         )
@@ -139,120 +138,62 @@ class CcxtAdapter(Judging):
         valid_until = self._valid_until(order) if self.capabilities.family == "binance" else None
         with recording() as trace:
             try:
+                if order.venue_order_id is None and not self.capabilities.client_id_cancel:
+                    raise rows.RowError("this venue cancels by its own order id only, and it is not known yet")
                 report = await self.revoke(order)
             except Exception as problem:
                 return await self._concluded("cancel", problem, trace[-1] if trace else None, valid_until)
-        raw = self.clean(trace[-1].body)[:RAW_CHARACTERS_MAX] if trace else ""
         return Answer(
-            outcome="accepted", venue_order_id=order.venue_order_id, order=report, raw=raw, valid_until=valid_until
-        )
+            outcome="accepted", venue_order_id=order.venue_order_id, order=report, raw=self.raw(trace),
+            valid_until=valid_until,
+        )  # fmt: skip
 
     async def amend(self, order: AmendOrder) -> Answer:
         """Change one live order by one request and say what that proved."""
         if not self.target.may_trade:
             return Answer(outcome="not_sent", code="VENUE_LIVE_DISABLED", message=LIVE_DISABLED)
-        return Answer(outcome="not_sent", code="AMEND_UNSUPPORTED", message="This venue changes no live orders.")
+        if self.capabilities.amend == "none":
+            return Answer(outcome="not_sent", code="AMEND_UNSUPPORTED", message="This venue changes no live orders.")
+        marker, valid_until = order.venue_order_id or order.venue_client_id, self._valid_until(order)
+        with recording() as trace:
+            try:
+                refuse_an_impossible_change(self.capabilities, order)
+                answer = await self.change(order)
+            except Exception as problem:
+                return await self._concluded("amend", problem, _order_request(trace, marker), valid_until)
+        return replace(answer, raw=self.raw(trace), valid_until=valid_until)
 
     async def submit(self, order: PlaceOrder) -> OrderReport:
         """Translate, sign and send; return the venue's report. Raises whatever goes wrong."""
-        self._refuse_what_ccxt_would_round(order)
-        parameters = {self.capabilities.client_id_key: self.wire_client_id(order.venue_client_id)}
+        self._refuse_what_ccxt_would_round(order.symbol, order.quantity, order.price, order.trigger_price)
+        kind, parameters = unified.kind_and_parameters(order, self.client.has)
+        if self.capabilities.client_ids:
+            parameters[self.capabilities.client_id_key] = self.wire_client_id(order.venue_client_id)
         if self.capabilities.window_parameter:
             parameters[self.capabilities.window_parameter] = str(order.window_ms)
-        if order.type != "market":
-            parameters["timeInForce"] = order.time_in_force
-        if order.post_only:
-            parameters["postOnly"] = True  # type: ignore[assignment]
-        if order.reduce_only:
-            parameters["reduceOnly"] = True  # type: ignore[assignment]
-        price = decimals.write(order.price)
         placed = await self.client.create_order(
-            order.symbol, order.type, order.side, decimals.write(order.quantity), price, parameters
+            order.symbol, kind, order.side, decimals.write(order.quantity), decimals.write(order.price), parameters
         )
         return unified.placed(placed, order)
 
     async def revoke(self, order: CancelOrder) -> OrderReport | None:
         """Translate, sign and send a cancel. Raises whatever goes wrong."""
-        by_client_id = order.venue_order_id is None
-        if by_client_id and not self.capabilities.client_id_cancel:
-            raise rows.RowError("this venue cancels by its own order id only, and it is not known yet")
-        parameters = (
-            {self.capabilities.client_id_key: self.wire_client_id(order.venue_client_id)} if by_client_id else {}
-        )
+        key = self.capabilities.client_id_key
+        parameters = {} if order.venue_order_id else {key: self.wire_client_id(order.venue_client_id)}
         await self.client.cancel_order(order.venue_order_id or "", order.symbol, parameters)
         return None
 
-    def wire_client_id(self, venue_client_id: str) -> str:
-        """Return the client id in the form this exchange takes."""
-        return venue_client_id
-
-    # --- looking ---
-
-    async def look_up(
-        self,
-        *,
-        symbol: str,
-        venue_client_id: str,
-        venue_order_id: str | None,
-        since: datetime,
-        shape: Shape | None = None,
-        known_venue_order_ids: frozenset[str] = frozenset(),
-    ) -> Lookup:
-        """Look for one order by the venue's recipe. Absent only when every request was answered well."""
-        client_id = self.wire_client_id(venue_client_id)
-        evidence: list[Evidence] = []
-        is_complete = True
-        for step in self.recipe(symbol, client_id, venue_order_id, since - LOOKUP_MARGIN):
-            with recording() as trace:
-                try:
-                    found = await step()
-                    verdict = "found" if found else "not found"
-                except Exception as problem:
-                    found = None
-                    verdict = "not found" if self.says_absent(trace, problem) else "failed"
-            evidence += [self.evidence(record, verdict) for record in trace] or [_no_request(verdict)]
-            if found:
-                return Lookup(result="found", order=found, evidence=tuple(evidence))
-            is_complete = is_complete and verdict == "not found"
-        return Lookup(result="absent" if is_complete and evidence else "failed", evidence=tuple(evidence))
-
-    def recipe(
-        self, symbol: str, client_id: str, venue_order_id: str | None, since: datetime
-    ) -> list[Callable[[], Any]]:
-        """Return the requests that together would show the order if it were there, most telling first."""
-        since_ms = int(since.timestamp() * 1000)
-
-        async def by_id() -> OrderReport | None:
-            key = self.capabilities.client_id_key
-            parameters = {} if venue_order_id else {key: client_id, "clientOrderId": client_id}
-            row = await self.client.fetch_order(venue_order_id or "", symbol, parameters)
-            return self._matching([row], client_id, venue_order_id)
-
-        def listed(method: str) -> Callable[[], Any]:
-            async def run() -> OrderReport | None:
-                found = await getattr(self.client, method)(symbol, since_ms if method != "fetch_open_orders" else None)
-                return self._matching(found, client_id, venue_order_id)
-
-            return run
-
-        steps: list[Callable[[], Any]] = []
-        if self.client.has.get("fetchOrder") and (venue_order_id or self.capabilities.client_id_lookup == "order"):
-            steps.append(by_id)
-        steps += [listed(name) for key, name in unified.LISTINGS if self.client.has.get(key) is True]
-        return steps
-
-    def says_absent(self, trace: Sequence[HttpRecord], problem: Exception) -> bool:
-        """Say whether a failed lookup was a good answer of the kind "no such order"."""
-        return bool(trace) and trace[-1].payload is not None and "OrderNotFound" in class_names(problem)
-
-    def _matching(
-        self, found: Sequence[Mapping[str, Any]], client_id: str, venue_order_id: str | None
-    ) -> OrderReport | None:
-        for row in found:
-            report = unified.order(row)
-            if report.venue_client_id == client_id or (venue_order_id and report.venue_order_id == venue_order_id):
-                return report
-        return None
+    async def change(self, order: AmendOrder) -> Answer:
+        """Translate, sign and send an amend in place. Raises whatever goes wrong."""
+        if self.capabilities.amend != "in_place" or order.venue_order_id is None:
+            raise rows.RowError("only an order whose venue order id is known is changed here, and only in place")
+        self._refuse_what_ccxt_would_round(order.symbol, order.quantity, order.price, order.trigger_price)
+        parameters = {} if order.trigger_price is None else {"triggerPrice": decimals.write(order.trigger_price)}
+        await self.client.edit_order(
+            order.venue_order_id, order.symbol, order.type, order.side, decimals.write(order.quantity),
+            decimals.write(order.price), parameters,
+        )  # fmt: skip
+        return changed_in_place(order)
 
     # --- reading ---
 
@@ -333,27 +274,19 @@ class CcxtAdapter(Judging):
             await self.measure_clock()
         return answer
 
-    def _valid_until(self, order: PlaceOrder | CancelOrder) -> datetime | None:
+    def _valid_until(self, order: PlaceOrder | CancelOrder | AmendOrder) -> datetime | None:
         if not self.capabilities.window:
             return None
         return datetime.fromtimestamp((order.stamp_ms + order.window_ms) / 1000, UTC)
 
-    def _refuse_what_the_venue_lacks(self, order: PlaceOrder) -> None:
-        can = self.capabilities
-        if order.reduce_only and not can.reduce_only:
-            raise rows.RowError("this venue has no reduce-only orders")
-        if order.type not in can.order_types or order.time_in_force not in can.times_in_force:
-            raise rows.RowError(f"this venue takes no {order.type} {order.time_in_force} orders")
-
-    def _refuse_what_ccxt_would_round(self, order: PlaceOrder) -> None:
-        client, symbol = self.client, order.symbol
-        if Decimal(client.amount_to_precision(symbol, decimals.write(order.quantity))) != order.quantity:
+    def _refuse_what_ccxt_would_round(
+        self, symbol: str, quantity: Decimal, price: Decimal | None, trigger_price: Decimal | None
+    ) -> None:
+        if Decimal(self.client.amount_to_precision(symbol, decimals.write(quantity))) != quantity:
             raise rows.RowError("the quantity does not lie on the venue's grid")
-        if (
-            order.price is not None
-            and Decimal(client.price_to_precision(symbol, decimals.write(order.price))) != order.price
-        ):
-            raise rows.RowError("the price does not lie on the venue's grid")
+        for name, value in (("price", price), ("trigger price", trigger_price)):
+            if value is not None and Decimal(self.client.price_to_precision(symbol, decimals.write(value))) != value:
+                raise rows.RowError(f"the {name} does not lie on the venue's grid")
 
     async def _give_markets(self, *, reload: bool = False) -> None:
         async def load() -> Any:
@@ -372,10 +305,6 @@ class CcxtAdapter(Judging):
             except Exception as problem:
                 reason = self.describe(trace[-1] if trace else None, problem)
                 raise ConnectionError(f"no market list: {reason}") from None
-
-
-def _no_request(verdict: str) -> Evidence:
-    return Evidence(source="local", at=clock.now(), answer=verdict, detail={})
 
 
 def _order_request(trace: Sequence[HttpRecord], marker: str) -> HttpRecord | None:

@@ -95,6 +95,8 @@ def build(
         "fetchCurrencies": client.has.get("fetchCurrencies") and capabilities.family == "kraken",
     }
     client.streaming = {**client.streaming, "keepAlive": KEEP_ALIVE_MS, "maxPingPongMisses": PONGS_MISSED_MAX}
+    if not capabilities.client_ids:
+        client.handle_client_order_id = _unchanged  # binance would put in an id of its own
     if capabilities.nonce_exclusive:
         client.line = asyncio.Lock()
     if target.rest_url:
@@ -124,6 +126,10 @@ def _class_of(exchange: str) -> Callable[[dict[str, Any]], Any]:
         raise UnknownExchange(exchange, tuple(difflib.get_close_matches(exchange, exchange_ids(), 3)))
     module = ccxt.pro if exchange in ccxt.pro.exchanges else ccxt.async_support
     return type(f"{exchange}_client", (ClientHooks, getattr(module, exchange)), {})
+
+
+def _unchanged(request: dict[str, Any], *_: Any) -> dict[str, Any]:
+    return request
 
 
 def _give_keys(client: Any, secret: Secret) -> None:

@@ -91,6 +91,10 @@ class Judging:
             source=record.path, at=clock.now(), answer=verdict, detail={k: v for k, v in detail.items() if v}
         )
 
+    def raw(self, trace: Sequence[HttpRecord]) -> str:
+        """Return the last answer as it may be kept: redacted and cut."""
+        return self.clean(trace[-1].body)[:RAW_CHARACTERS_MAX] if trace else ""
+
     def clean(self, text: str) -> str:
         """Take our key parts and everything that looks like a secret out of a venue's text."""
         for value in (self._secret.api_key, self._secret.secret, self._secret.passphrase):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from project.lib import decimals
-from venues.adapters import kraken_rows, rows
+from venues.adapters import kraken_orders, kraken_rows, rows
 from venues.adapters.ccxt import CcxtAdapter
+from venues.adapters.checks import changed_in_place
+from venues.adapters.looking import Listing, Step, among, named
 from venues.adapters.transport import HttpRecord
-from venues.messages import CancelOrder, Malformed, OrderReport, Permissions, PlaceOrder
+from venues.messages import AmendOrder, Answer, CancelOrder, Malformed, OrderReport, Permissions, PlaceOrder
 
 PAGES_MAX = 200
 SYMBOLS_KEPT = 10_000
@@ -27,21 +28,17 @@ class KrakenAdapter(CcxtAdapter):
 
     async def submit(self, order: PlaceOrder) -> OrderReport:
         """Send AddOrder with a deadline: the matching engine refuses the order afterwards."""
-        request: dict[str, Any] = {
-            "pair": self.client.market(order.symbol)["id"],
-            "type": order.side,
-            "ordertype": order.type,
-            "volume": decimals.write(order.quantity),
-            "cl_ord_id": order.venue_client_id,
-            "deadline": _rfc3339(order.stamp_ms + order.window_ms + self.clock_offset_ms),
-        }
-        if order.type == "limit":
-            request |= {"price": decimals.write(order.price), "timeinforce": order.time_in_force}
-        if order.post_only:
-            request["oflags"] = "post"
-        if order.reduce_only:
-            request["reduce_only"] = "true"
+        deadline_ms = order.stamp_ms + order.window_ms + self.clock_offset_ms
+        request = kraken_orders.placement(order, str(self.client.market(order.symbol)["id"]), deadline_ms)
+        if self.capabilities.client_ids:
+            request["cl_ord_id"] = order.venue_client_id
         return kraken_rows.placed(_result(await self.client.privatePostAddOrder(request)), order)
+
+    async def change(self, order: AmendOrder) -> Answer:
+        """Send AmendOrder with a deadline; order and ids stay."""
+        request = kraken_orders.amendment(order, order.stamp_ms + order.window_ms + self.clock_offset_ms)
+        rows.text(_result(await self.client.privatePostAmendOrder(request)), "amend_id")
+        return changed_in_place(order)
 
     async def revoke(self, order: CancelOrder) -> OrderReport | None:
         """Send CancelOrder by the venue's id, else by ours."""
@@ -51,29 +48,42 @@ class KrakenAdapter(CcxtAdapter):
             raise rows.RowError("the venue cancelled nothing")
         return None
 
-    def recipe(
-        self, symbol: str, client_id: str, venue_order_id: str | None, since: datetime
-    ) -> list[Callable[[], Any]]:
+    def recipe(self, symbol: str, client_id: str, venue_order_id: str | None, since: datetime) -> list[Step]:
         """Look among the open orders, then among the closed ones since, filtered by our client id."""
 
-        def matching(found: Mapping[str, Any]) -> OrderReport | None:
-            for key, row in found.items():
-                report = kraken_rows.order(key, row, self.symbol_of)
-                if report.venue_client_id == client_id or (venue_order_id and key == venue_order_id):
-                    return report
-            return None
-
-        async def among_open() -> OrderReport | None:
-            return matching(_orders(await self.client.privatePostOpenOrders({"cl_ord_id": client_id}), "open"))
-
-        async def among_closed() -> OrderReport | None:
-            request = {"cl_ord_id": client_id, "start": str(int(since.timestamp()))}
-            return matching(_orders(await self.client.privatePostClosedOrders(request), "closed"))
-
         async def by_id() -> OrderReport | None:
-            return matching(_result(await self.client.privatePostQueryOrders({"txid": venue_order_id})))
+            found = _result(await self.client.privatePostQueryOrders({"txid": venue_order_id}))
+            return named(self._reports(found), client_id, venue_order_id)
 
-        return [by_id, among_open, among_closed] if venue_order_id else [among_open, among_closed]
+        listings = self._lists(since, {"cl_ord_id": client_id} if client_id else {})
+        return [*([by_id] if venue_order_id else []), *(among(one, client_id, venue_order_id) for one in listings)]
+
+    def listings(self, symbol: str, since: datetime) -> list[Listing]:
+        """List the open orders, then the closed ones since, to the end."""
+        return self._lists(since, {})
+
+    def _lists(self, since: datetime, narrowed: Mapping[str, str]) -> list[Listing]:
+        async def open_now() -> list[OrderReport]:
+            return self._reports(_orders(await self.client.privatePostOpenOrders({**narrowed}), "open"))
+
+        async def closed_since() -> list[OrderReport]:
+            request = {**narrowed, "start": str(int(since.timestamp()))}
+            found: dict[str, Any] = {}
+            offset = 0
+            for _ in range(PAGES_MAX):
+                reply = await self.client.privatePostClosedOrders({**request, "ofs": offset} if offset else request)
+                page = _orders(reply, "closed")
+                found |= page
+                offset += len(page)
+                # Without a count it is one page: a list by client id has no more.
+                if not page or offset >= (rows.optional_amount(_result(reply), "count") or 0):
+                    return self._reports(found)
+            raise rows.RowError("the list of orders does not end")
+
+        return [open_now, closed_since]
+
+    def _reports(self, found: Mapping[str, Any]) -> list[OrderReport]:
+        return [kraken_rows.order(key, row, self.symbol_of) for key, row in found.items()]
 
     def says_absent(self, trace: Sequence[HttpRecord], problem: Exception) -> bool:
         """Only "Unknown order" is a good answer of absence; the lists answer with an empty one."""
@@ -184,8 +194,3 @@ def _orders(reply: Any, key: str) -> Mapping[str, Any]:
     if not isinstance(found, Mapping):
         raise rows.RowError(f"{key} is not an object")
     return found
-
-
-def _rfc3339(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

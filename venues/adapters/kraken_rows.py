@@ -20,7 +20,15 @@ _STATUS: dict[str, VenueOrderStatus] = {
     "pending_new": "open",
     "new": "open",
     "partially_filled": "open",
+    "triggered": "open",
     "filled": "filled",
+}
+_TYPES = {
+    "stop-loss": "stop",
+    "stop-loss-limit": "stop_limit",
+    "take-profit": "take_profit",
+    "take-profit-limit": "take_profit_limit",
+    "trailing-stop": "trailing_stop",
 }
 _WITHDRAW = {"withdraw-funds", "withdraw"}
 _TRADE = {"modify-trades", "create-orders", "create-modify-orders", "trade"}
@@ -39,6 +47,7 @@ def placed(result: Mapping[str, Any], order: PlaceOrder) -> OrderReport:
         side=order.side,
         type=order.type,
         price=order.price,
+        trigger_price=order.trigger_price,
         quantity=order.quantity,
     )
 
@@ -52,14 +61,20 @@ def order(key: str, row: Mapping[str, Any], symbol_of: SymbolOf) -> OrderReport:
     quantity, filled = rows.amount(row, "vol"), rows.amount(row, "vol_exec")
     if status == "filled" and filled < quantity:
         status = "cancelled"
+    kind = _type(described, "ordertype")
+    # With a trigger, `price` is the trigger and `price2` the limit; of a trailing stop `price` is the distance.
+    has_trigger = kind in _TYPES.values()
+    first = rows.optional_amount(*((row, "stopprice") if kind == "trailing_stop" else (described, "price"))) or None
+    second = rows.optional_amount(described, "price2") or None
     return OrderReport(
         venue_order_id=key,
         venue_client_id=rows.optional_text(row, "cl_ord_id"),
         symbol=symbol_of(rows.text(described, "pair")),
         status=status,
         side=rows.side(described, "type"),
-        type=rows.optional_text(described, "ordertype"),
-        price=rows.optional_amount(described, "price") or None,
+        type=kind,
+        price=second if has_trigger else first,
+        trigger_price=first if has_trigger else None,
         quantity=quantity,
         filled_quantity=filled,
         occurred_at=rows.seconds(row, "closetm") or rows.seconds(row, "opentm"),
@@ -136,14 +151,18 @@ def middle(book: Any) -> Decimal | None:
 
 def _execution(row: Mapping[str, Any]) -> OrderReport:
     # Rows may be partial: a cancel names neither symbol nor quantity. What is missing stays None or empty.
+    triggers = row.get("triggers") or {}
+    if not isinstance(triggers, Mapping):
+        raise rows.RowError("triggers is not an object")
     return OrderReport(
         venue_order_id=rows.text(row, "order_id"),
         venue_client_id=rows.optional_text(row, "cl_ord_id"),
         symbol=rows.optional_text(row, "symbol") or "",
         status=_status(row, "order_status"),
         side=rows.side(row, "side") if row.get("side") else None,
-        type=rows.optional_text(row, "order_type"),
+        type=_type(row, "order_type"),
         price=rows.optional_amount(row, "limit_price") or None,
+        trigger_price=rows.optional_amount(triggers, "price") or None,
         quantity=rows.optional_amount(row, "order_qty"),
         filled_quantity=rows.optional_amount(row, "cum_qty"),
         occurred_at=rows.rfc3339(row, "timestamp"),
@@ -171,6 +190,11 @@ def _execution_fill(row: Mapping[str, Any]) -> FillReport:
         liquidity="maker" if maker == "m" else "taker" if maker == "t" else "",
         occurred_at=rows.rfc3339(row, "timestamp"),
     )
+
+
+def _type(row: Mapping[str, Any], key: str) -> str | None:
+    kind = rows.optional_text(row, key)
+    return _TYPES.get(kind, kind) if kind else None
 
 
 def _status(row: Mapping[str, Any], key: str) -> VenueOrderStatus:

@@ -28,6 +28,46 @@ _STATUS: dict[str, VenueOrderStatus] = {
 }
 
 
+_TYPES = {
+    "stop_market": "stop",
+    "stop_loss": "stop",
+    "stop_loss_limit": "stop_limit",
+    "take_profit_market": "take_profit",
+    "trailing_stop_market": "trailing_stop",
+    "limit_maker": "limit",
+}
+# Which of ccxt's parameters carries the trigger of a type, and what ccxt says of a class that takes it; the first wins.
+_TRIGGERS = {
+    "stop": (("stopLossPrice", "createStopLossOrder"), ("triggerPrice", "createTriggerOrder")),
+    "take_profit": (("takeProfitPrice", "createTakeProfitOrder"),),
+}
+
+
+def kind_and_parameters(order: PlaceOrder, has: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return ccxt's order type (limit or market) and its parameters but the client id. Raises rows.RowError."""
+    parameters: dict[str, Any] = {}
+    if order.time_in_force == "GTD":
+        raise rows.RowError("nobody has taught us how this venue takes a time to live")
+    kind = order.type
+    if order.type == "trailing_stop":
+        if has.get("createTrailingAmountOrder") is not True:
+            raise rows.RowError("this venue has no trailing stops by an amount")
+        kind, parameters["trailingAmount"] = "market", decimals.write(order.trailing_offset)
+    elif order.trigger_price is not None:
+        base = order.type.removesuffix("_limit")
+        key = next((name for name, needed in _TRIGGERS.get(base, ()) if has.get(needed) is True), None)
+        if key is None:
+            raise rows.RowError(f"this venue has no {order.type} orders")
+        kind, parameters[key] = "market" if order.price is None else "limit", decimals.write(order.trigger_price)
+    if kind != "market":
+        parameters["timeInForce"] = order.time_in_force
+    if order.post_only:
+        parameters["postOnly"] = True
+    if order.reduce_only:
+        parameters["reduceOnly"] = True
+    return kind, parameters
+
+
 def placed(row: Mapping[str, Any], order: PlaceOrder) -> OrderReport:
     """Read ccxt's answer to a submit: often little more than an id, which may be missing."""
     identity = row.get("id")
@@ -55,8 +95,9 @@ def order(row: Mapping[str, Any]) -> OrderReport:
         symbol=rows.text(row, "symbol"),
         status=status,
         side=rows.side(row, "side") if row.get("side") else None,
-        type=kind.lower() if kind else None,
-        price=rows.optional_amount(row, "price"),
+        type=_type(kind) if kind else None,
+        price=rows.optional_amount(row, "price") or None,
+        trigger_price=rows.optional_amount(row, "triggerPrice") or None,
         quantity=quantity,
         filled_quantity=filled,
         occurred_at=clock.from_milliseconds(row.get("lastUpdateTimestamp") or row.get("timestamp")),
@@ -147,3 +188,8 @@ def _balance(row: Mapping[str, Any]) -> BalanceReport:
     held = rows.optional_amount(row, "held") or decimals.ZERO
     free = rows.signed(row, "free") if row.get("free") is not None else total - held
     return BalanceReport(asset=rows.text(row, "asset"), total=total, free=free, held=held)
+
+
+def _type(kind: str) -> str:
+    plain = kind.lower().replace("-", "_").replace(" ", "_")
+    return _TYPES.get(plain, plain)
