@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from venues.adapters import rows, strict
 
-_texts = st.text(max_size=8)
+_texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 _values = st.recursive(
     st.none() | st.booleans() | _texts | st.integers(-(10**30), 10**30),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_texts, inner, max_size=4),
@@ -33,6 +33,9 @@ _values = st.recursive(
         "",
         "{} {}",
         "{'a': 1}",
+        '{"id": "1\\u0000"}',
+        '{"id\\ud83d": "1"}',
+        '[["\\udE00\\uD83D"]]',
     ],
 )
 def test_ambiguous_text_is_refused(text: str) -> None:
@@ -44,6 +47,10 @@ def test_ambiguous_text_is_refused(text: str) -> None:
 def test_plain_values_come_through_with_numbers_as_text(value: object) -> None:
     expected = json.loads(json.dumps(value), parse_int=str)
     assert strict.loads(json.dumps(value)) == expected
+
+
+def test_escaped_characters_that_can_be_stored_come_through() -> None:
+    assert strict.loads(r'{"a": "\ud83d\ude00 \\u0000 \\ud800"}') == {"a": "\U0001f600 \\u0000 \\ud800"}
 
 
 def test_digits_are_kept() -> None:

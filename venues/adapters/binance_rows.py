@@ -8,7 +8,7 @@ from typing import Any
 
 from project.lib import decimals
 from venues.adapters import rows
-from venues.messages import BalanceReport, FillReport, OrderReport, VenueOrderStatus
+from venues.messages import BalanceReport, FillReport, Malformed, OrderReport, VenueOrderStatus
 
 SymbolOf = Callable[[str], str]
 _STATUS: dict[str, VenueOrderStatus] = {
@@ -74,7 +74,7 @@ def fill(row: Mapping[str, Any], symbol_of: SymbolOf) -> FillReport:
 def balance(row: Mapping[str, Any]) -> BalanceReport:
     """Read one asset of the account. Raises rows.RowError."""
     free, held = rows.amount(row, "free"), rows.amount(row, "locked")
-    return BalanceReport(asset=rows.text(row, "asset"), total=free + held, free=free, held=held)
+    return BalanceReport(asset=rows.text(row, "asset"), total=rows.total(free, held), free=free, held=held)
 
 
 def frame(payload: Any, symbol_of: SymbolOf) -> list[Any] | None:
@@ -87,7 +87,9 @@ def frame(payload: Any, symbol_of: SymbolOf) -> list[Any] | None:
         reports: list[Any] = [rows.one("stream", event, lambda row: _execution(row, symbol_of))]
         if event.get("x") == "TRADE":
             # The fill first: an order that says "filled" before its fill would look like a gap.
-            reports.insert(0, rows.one("stream", event, lambda row: _execution_fill(row, symbol_of)))
+            booked = rows.one("stream", event, lambda row: _execution_fill(row, symbol_of))
+            # An order's statement never counts without its fill; a fill stands whatever the status says.
+            return [booked] if isinstance(booked, Malformed) else [booked, *reports]
         return reports
     if kind == "outboundAccountPosition":
         assets = event.get("B")
@@ -154,7 +156,7 @@ def _client_id(row: Mapping[str, Any]) -> str | None:
 
 def _stream_balance(row: Mapping[str, Any]) -> BalanceReport:
     free, held = rows.amount(row, "f"), rows.amount(row, "l")
-    return BalanceReport(asset=rows.text(row, "a"), total=free + held, free=free, held=held)
+    return BalanceReport(asset=rows.text(row, "a"), total=rows.total(free, held), free=free, held=held)
 
 
 def _status(row: Mapping[str, Any], key: str) -> VenueOrderStatus:

@@ -8,7 +8,7 @@ from typing import Any
 
 from project.lib import decimals
 from venues.adapters import rows
-from venues.messages import BalanceReport, FillReport, OrderReport, Permissions, PlaceOrder, VenueOrderStatus
+from venues.messages import BalanceReport, FillReport, Malformed, OrderReport, Permissions, PlaceOrder, VenueOrderStatus
 
 SymbolOf = Callable[[str], str]
 _STATUS: dict[str, VenueOrderStatus] = {
@@ -38,7 +38,7 @@ _READ = {"query-funds", "query-open-trades", "query-closed-trades", "query-trade
 def placed(result: Mapping[str, Any], order: PlaceOrder) -> OrderReport:
     """Read the answer to AddOrder, which is a list of one id. Raises rows.RowError."""
     ids = result.get("txid")
-    only = ids[0] if isinstance(ids, list) and len(ids) == 1 and isinstance(ids[0], str) and ids[0] else None
+    only = rows.optional_text({"txid": ids[0]}, "txid") if isinstance(ids, list) and len(ids) == 1 else None
     return OrderReport(
         venue_order_id=only,
         venue_client_id=order.venue_client_id,
@@ -67,7 +67,7 @@ def order(key: str, row: Mapping[str, Any], symbol_of: SymbolOf) -> OrderReport:
     first = rows.optional_amount(*((row, "stopprice") if kind == "trailing_stop" else (described, "price"))) or None
     second = rows.optional_amount(described, "price2") or None
     return OrderReport(
-        venue_order_id=key,
+        venue_order_id=rows.text({"id": key}, "id"),
         venue_client_id=rows.optional_text(row, "cl_ord_id"),
         symbol=symbol_of(rows.text(described, "pair")),
         status=status,
@@ -85,9 +85,9 @@ def order(key: str, row: Mapping[str, Any], symbol_of: SymbolOf) -> OrderReport:
 def fill(key: str, row: Mapping[str, Any], symbol_of: SymbolOf) -> FillReport:
     """Read one row of TradesHistory. The fee is in the quote asset unless the row names another. Raises rows.RowError."""
     symbol = symbol_of(rows.text(row, "pair"))
-    maker = row.get("maker")
+    fee, maker = rows.signed(row, "fee"), row.get("maker")
     return FillReport(
-        venue_trade_id=key,
+        venue_trade_id=rows.text({"id": key}, "id"),
         venue_order_id=rows.text(row, "ordertxid"),
         venue_client_id=rows.optional_text(row, "cl_ord_id"),
         symbol=symbol,
@@ -95,8 +95,8 @@ def fill(key: str, row: Mapping[str, Any], symbol_of: SymbolOf) -> FillReport:
         price=rows.positive(row, "price"),
         quantity=rows.positive(row, "vol"),
         quote_quantity=rows.optional_amount(row, "cost"),
-        fee=rows.signed(row, "fee"),
-        fee_asset=rows.optional_text(row, "fee_asset") or symbol.partition("/")[2],
+        fee=fee,
+        fee_asset=_fee_asset(fee, rows.optional_text(row, "fee_asset"), symbol),
         liquidity="" if not isinstance(maker, bool) else "maker" if maker else "taker",
         occurred_at=rows.seconds(row, "time"),
     )
@@ -136,6 +136,8 @@ def frame(payload: Any) -> list[Any] | None:
     for row in data:
         if isinstance(row, Mapping) and row.get("exec_type") == "trade":
             reports.append(rows.one("stream", row, _execution_fill))
+            if isinstance(reports[-1], Malformed):
+                continue  # an order's statement never counts without its fill; a fill stands whatever the status says
         reports.append(rows.one("stream", row, _execution))
     return reports
 
@@ -173,8 +175,12 @@ def _execution(row: Mapping[str, Any]) -> OrderReport:
 def _execution_fill(row: Mapping[str, Any]) -> FillReport:
     symbol = rows.text(row, "symbol")
     fees = row.get("fees") or []
-    if not isinstance(fees, list) or len({fee.get("asset") for fee in fees}) > 1:
+    if not isinstance(fees, list) or not all(isinstance(fee, Mapping) for fee in fees):
+        raise rows.RowError("fees is not a list of objects")
+    assets = {rows.text(fee, "asset") for fee in fees}
+    if len(assets) > 1:
         raise rows.RowError("fees in more than one asset")
+    total = rows.total(*(rows.signed(fee, "qty") for fee in fees))
     maker = row.get("liquidity_ind")
     return FillReport(
         venue_trade_id=rows.text(row, "exec_id"),
@@ -185,11 +191,19 @@ def _execution_fill(row: Mapping[str, Any]) -> FillReport:
         price=rows.positive(row, "last_price"),
         quantity=rows.positive(row, "last_qty"),
         quote_quantity=rows.optional_amount(row, "cost"),
-        fee=sum((rows.signed(fee, "qty") for fee in fees), decimals.ZERO),
-        fee_asset=rows.text(fees[0], "asset") if fees else symbol.partition("/")[2],
+        fee=total,
+        fee_asset=_fee_asset(total, next(iter(assets), None), symbol),
         liquidity="maker" if maker == "m" else "taker" if maker == "t" else "",
         occurred_at=rows.rfc3339(row, "timestamp"),
     )
+
+
+def _fee_asset(fee: Decimal, named: str | None, symbol: str) -> str:
+    # Kraken's fees are in the quote asset unless it says otherwise; a pair nobody lists has no asset to book them in.
+    asset = named or symbol.partition("/")[2]
+    if fee and not asset:
+        raise rows.RowError("a fee in no asset")
+    return asset
 
 
 def _type(row: Mapping[str, Any], key: str) -> str | None:

@@ -26,7 +26,7 @@ def text(row: Row, key: str) -> str:
     value = row.get(key)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or not value or len(value) > 200:
+    if not isinstance(value, str) or not value.strip() or len(value) > 200:
         raise RowError(f"{key} is missing or not a text")
     return value
 
@@ -80,22 +80,23 @@ def side(row: Row, key: str) -> Side:
     raise RowError(f"{key} is neither buy nor sell")
 
 
+def total(*parts: Decimal) -> Decimal:
+    """Return the sum of amounts when it can be stored. Raises RowError."""
+    value = sum(parts, decimals.ZERO)
+    if abs(value) >= decimals.LIMIT:
+        raise RowError("a sum is out of range")
+    return value
+
+
 def milliseconds(row: Row, key: str) -> datetime:
     """Return the time of a field in epoch milliseconds. Raises RowError."""
-    moment = clock.from_milliseconds(str(signed(row, key)))
-    if moment is None or moment.year < 2009:
-        raise RowError(f"{key} is not a time")
-    return moment
+    return _time(key, clock.from_milliseconds(str(signed(row, key))))
 
 
 def seconds(row: Row, key: str) -> datetime | None:
     """Return the time of a field in epoch seconds, or None when the venue wrote none. Raises RowError."""
-    if row.get(key) in (None, "", "0"):
-        return None
-    moment = clock.from_milliseconds(str(signed(row, key) * 1000))
-    if moment is None:
-        raise RowError(f"{key} is not a time")
-    return moment
+    number = None if row.get(key) in (None, "") else signed(row, key)
+    return _time(key, clock.from_milliseconds(str(number * 1000))) if number else None
 
 
 def rfc3339(row: Row, key: str) -> datetime | None:
@@ -106,9 +107,12 @@ def rfc3339(row: Row, key: str) -> datetime | None:
     try:
         # Nanoseconds are cut to the microseconds Python keeps.
         head, _, rest = value.rstrip("Z").partition(".")
-        return datetime.fromisoformat(f"{head}.{rest[:6]}" if rest else head).replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(f"{head}.{rest[:6]}" if rest else head)
     except ValueError:
         raise RowError(f"{key} is not a time") from None
+    if moment.tzinfo is not None:
+        raise RowError(f"{key} is not in UTC")
+    return _time(key, moment.replace(tzinfo=UTC))
 
 
 def collect(source: str, rows: Iterable[Any], parse: Callable[[Any], Parsed]) -> list[Parsed | Malformed]:
@@ -127,5 +131,13 @@ def one(source: str, row: Any, parse: Callable[[Any], Parsed]) -> Parsed | Malfo
 
 
 def malformed(source: str, reason: str, raw: str) -> Malformed:
-    """Keep what could not be read, redacted and cut."""
-    return Malformed(source=source, reason=reason, raw=redact(raw[:RAW_CHARACTERS_MAX]))
+    """Keep what could not be read: redacted, cut, and without the NULs and half characters no database stores."""
+    whole = raw[:RAW_CHARACTERS_MAX].replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    return Malformed(source=source, reason=reason, raw=redact(whole))
+
+
+def _time(key: str, moment: datetime | None) -> datetime:
+    # No exchange is older: a time before is a zero, or seconds taken for milliseconds.
+    if moment is None or moment.year < 2009:
+        raise RowError(f"{key} is not a time")
+    return moment

@@ -7,6 +7,8 @@ import re
 from typing import Any
 
 _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?\Z", re.ASCII)
+_ESCAPED = re.compile(r"\\u(?:0000|[dD][89a-fA-F])", re.ASCII)
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 NESTING_MAX = 64
 
 
@@ -17,7 +19,8 @@ class NotStrict(ValueError):
 def loads(text: str) -> Any:
     """Parse JSON with numbers kept as their exact text. Raises NotStrict for everything ambiguous.
 
-    Refused: NaN, Infinity, duplicate keys, absurd numbers, nesting deeper than 64, anything that is not JSON.
+    Refused: NaN, Infinity, duplicate keys, absurd numbers, nesting deeper than 64, NUL and half characters (which no
+    database stores), anything that is not JSON.
     """
     try:
         value = _decoder.decode(text)
@@ -29,6 +32,8 @@ def loads(text: str) -> Any:
         raise NotStrict("not JSON") from None
     if _is_deep(value):
         raise NotStrict("nested too deeply")
+    if "\\u" in text and _ESCAPED.search(text) and not _is_storable(value):
+        raise NotStrict("a NUL or half a character")
     return value
 
 
@@ -56,6 +61,14 @@ def _is_deep(value: Any) -> bool:
         if not level:
             return False
     return True
+
+
+def _is_storable(value: Any) -> bool:
+    if value.__class__ is dict:
+        return all(_is_storable(key) and _is_storable(item) for key, item in value.items())
+    if value.__class__ is list:
+        return all(_is_storable(item) for item in value)
+    return value.__class__ is not str or not _UNSTORABLE.search(value)
 
 
 def _children(item: Any) -> Any:
