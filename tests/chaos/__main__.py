@@ -74,7 +74,7 @@ def _run(
     refused = settling.settle_as_person(cluster, nemesis, desks, history.attempted, PERSON_SECONDS)
     verdict = _judged(cluster, nemesis, desks, history)
     verdict.found["needed_help"] += help_needed + _alarms(cluster)
-    verdict.found["proofs_failed"] += _proofs(cluster)
+    verdict.found["proofs_failed"] += _proofs(cluster) + venues.unlike(cluster, desks)
     for trader in traders:
         verdict.found["answered_otherwise"] += trader.answered_otherwise
         if trader.counts["never answered"]:
@@ -171,11 +171,11 @@ def _timing(options: argparse.Namespace) -> dict[str, str]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--kills", type=int, default=20, help="kill -9 of role processes, half of them at failpoints")
+    parser.add_argument("--kills", type=int, default=20, help="kill -9 of role processes, three of four at failpoints")
     parser.add_argument("--pauses", type=int, help="SIGSTOP of executors (default: half the kills)")
     parser.add_argument("--pgkills", type=int, help="kill -9 of the whole PostgreSQL (default: a tenth of the kills)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same plan")
-    parser.add_argument("--rate", type=float, default=20, help="orders a second, all accounts together")
+    parser.add_argument("--rate", type=float, default=30, help="requests a second, all accounts together")
     parser.add_argument("--seconds", type=float, help="length of the load (default: 5 per kill, at least 30)")
     parser.add_argument("--executors", type=int, default=2)
     parser.add_argument("--venues", default="binance,kraken-lag,no-window,no-client-id", help="personalities to use")

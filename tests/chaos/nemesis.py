@@ -105,7 +105,7 @@ class Nemesis:
         self._note("armed", f"{step.target} {point}")
         if point in ("P13", "P14"):
             desk = next(iter(self._desks))
-            what = "note_break" if point == "P13" else "rotate_key"
+            what = "halt" if point == "P13" else "rotate_key"
             self._operator(Step(0, "operator", desk, {"what": what}))
         seen, until = len(self._cluster.firings()), time.monotonic() + ARMED_SECONDS
 

@@ -66,7 +66,7 @@ class Size:
     load_seconds: float
     executors: int
     pause_seconds: tuple[float, float]
-    fault_every_seconds: float = 2.0
+    fault_every_seconds: float = 1.0
 
 
 def make(seed: int, size: Size, desks: list[str]) -> list[Step]:
@@ -85,15 +85,15 @@ def make(seed: int, size: Size, desks: list[str]) -> list[Step]:
 
 
 def _kills(chance: random.Random, size: Size) -> list[Step]:
-    """Every second kill strikes at a failpoint, each point in turn; the others at any moment."""
+    """Three of four kills strike at a failpoint, each point in turn; the others at any moment."""
     points = list(FAILPOINTS)
     chance.shuffle(points)
     steps = []
     for number in range(size.kills):
         at = size.load_seconds * (number + chance.uniform(0.1, 0.9)) / size.kills
         down = {"down_seconds": round(chance.choice((0.1, 0.5, chance.uniform(0.5, 6))), 2)}
-        if number % 2:
-            point = points[number // 2 % len(points)]
+        if number % 4:
+            point = points[(number - number // 4 - 1) % len(points)]
             steps.append(Step(at, "failpoint", FAILPOINTS[point][0], {"point": point, **down}))
         else:
             role = chance.choices([name for name, _ in ROLES], [weight for _, weight in ROLES])[0]

@@ -318,7 +318,7 @@ def test_a_plan_holds_what_was_asked_for() -> None:
     assert any(len(step.arguments["which"]) == 2 for step in steps if step.kind == "pause")
     assert all(0 <= step.at_seconds < 100 for step in steps)
     points = {step.arguments["point"] for step in plan.make(3, plan.Size(
-        kills=40, pauses=0, postgres_kills=0, load_seconds=200, executors=2, pause_seconds=(3, 8)), ["a"])
+        kills=20, pauses=0, postgres_kills=0, load_seconds=200, executors=2, pause_seconds=(3, 8)), ["a"])
         if step.kind == "failpoint"}  # fmt: skip
     assert points == set(plan.FAILPOINTS)
     assert all(re.fullmatch(r"P\d+", point) for point in points)

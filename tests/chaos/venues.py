@@ -60,6 +60,16 @@ def open_desks(cluster: Cluster, seed: int, wanted: list[Personality]) -> list[D
     return desks
 
 
+def unlike(cluster: Cluster, desks: list[Desk]) -> list[str]:
+    """Name the worlds that did not take the personality they were asked for: a run on others proves less than it says."""
+    made = {row["world"]: row.get("personality") or {} for row in cluster.paper.control("GET", "worlds")["results"]}
+    return [
+        f"{desk.code}: asked for {desk.personality.blueprint}, the paper venue made {made[desk.world.world]}"
+        for desk in desks
+        if not desk.personality.blueprint.items() <= made[desk.world.world].items()
+    ]
+
+
 def is_ready(cluster: Cluster, code: str) -> bool:
     """Say whether an account trades."""
     return bool(cluster.api.get(f"/accounts/{code}/")["status"] == "ready")
