@@ -6,14 +6,15 @@ import difflib
 from dataclasses import dataclass
 
 from django.db import IntegrityError
-from django.db.models import F
 
-from orders import events, states
+from orders import events, states, store
+from orders.desk import risk_facts
 from orders.models import Intent, Order
 from orders.requests import FieldProblem, Invalid, OrderRequest
+from orders.rows import OrderRow
 from orders.states import Status
-from project.lib import audit, decimals, feed
-from risk import checks, halts, limits
+from project.lib import audit, clock, decimals, failpoints, feed, ids
+from risk import checks
 from venues.models import Account, Instrument
 
 
@@ -62,25 +63,22 @@ def accept(request: OrderRequest, account: Account, *, source: str) -> Accepted:
                 for p in problems
             ]
         )
-    verdict = checks.decide(proposal, _facts(account, instrument))
-    order = Order(
-        account=account, client_order_id=request.client_order_id, body_digest=request.digest(), symbol=request.symbol,
-        side=request.side, type=request.type, quantity=request.quantity, price=request.price,
-        time_in_force=request.time_in_force, post_only=request.post_only, reduce_only=request.reduce_only,
-        strategy=request.strategy, source=source[:150], last_price_seen=instrument.last_price,
-    )  # fmt: skip
+    verdict = checks.decide(proposal, risk_facts(account, instrument))
+    row = _row(request, instrument, source)
+    failpoints.reach("P0")
     try:
-        with feed.transaction():
+        with store.transaction() as books:
             if isinstance(verdict, checks.Denied):
-                events.open_order(order, verdict=Status.DENIED, code=verdict.code, message=verdict.message)
+                events.open_order(books, row, verdict=Status.DENIED, code=verdict.code, message=verdict.message)
             else:
-                events.open_order(order, verdict=Status.QUEUED)
-                feed.wake(account.code)
+                events.open_order(books, row, verdict=Status.QUEUED)
+                books.wake(account.code)
     except IntegrityError:  # another request with the same id was faster
         if known := _known(request, account):
             return known
         raise
-    return Accepted(order, is_new=True)
+    failpoints.reach("P1")
+    return Accepted(Order.objects.select_related("account__venue").get(pk=row.id), is_new=True)
 
 
 @feed.retried
@@ -90,7 +88,7 @@ def request_cancellation(order: Order, *, actor: str) -> Intent:
     A cancel is a request, not a fact: the order may still fill. Raises NotCancellable.
     """
     with feed.transaction():
-        order = events.lock(order.pk)
+        order = Order.objects.select_for_update().get(pk=order.pk)
         if Status(order.status) in states.TERMINAL:
             raise NotCancellable(f"the order is {order.status.replace('_', ' ')} already; nothing is left to cancel")
         waiting = Intent.objects.filter(order=order, action="cancel", done_at=None).first()
@@ -101,18 +99,6 @@ def request_cancellation(order: Order, *, actor: str) -> Intent:
         feed.announce("orders", "order.cancel_requested", order.id, account=order.account_id)
         feed.wake(order.account_id)
     return intent
-
-
-def approve_again(order: Order, instrument: Instrument | None, account: Account) -> checks.Approved | checks.Denied:
-    """Run the check once more at the last gate before the wire."""
-    proposal = checks.Proposal(
-        side=order.side, type=order.type, quantity=order.quantity, price=order.price, reduce_only=order.reduce_only
-    )
-    if instrument is None:
-        return checks.Denied(
-            "INSTRUMENT_UNKNOWN", f"{order.symbol} is not listed at the venue any more. Nothing was sent."
-        )
-    return checks.decide(proposal, _facts(account, instrument, own=1))
 
 
 def _known(request: OrderRequest, account: Account) -> Accepted | None:
@@ -138,19 +124,15 @@ def _instrument(request: OrderRequest, account: Account) -> Instrument:
     raise Invalid([problem])
 
 
-def _facts(account: Account, instrument: Instrument, own: int = 0) -> checks.Facts:
-    in_force = limits.in_force(account.code, account.venue_id)
-    count = 0
-    if "open_orders_max" in in_force:
-        alive = [status.value for status in states.ALIVE]
-        count = Order.objects.filter(account=account, status__in=alive).exclude(quantity=F("filled_quantity")).count()
-    return checks.Facts(
-        state=halts.state_for(account.code, account.venue_id),
-        may_trade=account.venue.may_trade,
-        limits=in_force,
-        last_price=instrument.last_price,
-        open_orders=count - own,
-    )
+def _row(request: OrderRequest, instrument: Instrument, source: str) -> OrderRow:
+    now = clock.now()
+    return OrderRow(
+        id=ids.new_id(), account=request.account, client_order_id=request.client_order_id, body_digest=request.digest(),
+        symbol=request.symbol, side=request.side, type=request.type, quantity=request.quantity, price=request.price,
+        trigger_price=request.trigger_price, time_in_force=request.time_in_force, post_only=request.post_only,
+        reduce_only=request.reduce_only, expires_at=request.expires_at, strategy=request.strategy, source=source[:150],
+        last_price_seen=instrument.last_price, created_at=now, updated_at=now,
+    )  # fmt: skip
 
 
 def _proposal(request: OrderRequest) -> checks.Proposal:

@@ -1,20 +1,16 @@
-"""The double-entry ledger: every entry sums to zero per asset; balances and positions are folded from it."""
+"""The double-entry ledger: every entry sums to zero per asset; balances and positions are folded from it. Pure."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db import connection
+from orders.books import Books
+from orders.rows import ZERO, FillRow, PositionRow, PostingRow
+from project.lib import clock, decimals, ids
 
-from orders.models import Balance, Fill, Position, Posting
-from project.lib import clock, decimals, feed, ids
-from venues.messages import BalanceReport
-from venues.models import Account
-
-ZERO = Decimal(0)
 Leg = tuple[str, str, Decimal]
 
 
@@ -33,18 +29,20 @@ def assets_of(symbol: str) -> tuple[str, str]:
     return base, rest.partition(":")[0]
 
 
-def fill_legs(fill: Fill) -> list[Leg]:
+def fill_legs(fill: FillRow) -> list[Leg]:
     """Return the balanced legs of a trade: (asset, book, amount). The quote amount is the venue's own."""
     base, quote = assets_of(fill.symbol)
-    sign = 1 if fill.side == "buy" else -1
+    quantity, value = (
+        (fill.quantity, -fill.quote_quantity) if fill.side == "buy" else (-fill.quantity, fill.quote_quantity)
+    )
     legs: list[Leg] = [
-        (base, Posting.Book.VENUE, sign * fill.quantity),
-        (base, Posting.Book.TRADING, -sign * fill.quantity),
-        (quote, Posting.Book.VENUE, -sign * fill.quote_quantity),
-        (quote, Posting.Book.TRADING, sign * fill.quote_quantity),
+        (base, "venue", quantity),
+        (base, "trading", -quantity),
+        (quote, "venue", value),
+        (quote, "trading", -value),
     ]
     if fill.fee:
-        legs += [(fill.fee_asset, Posting.Book.VENUE, -fill.fee), (fill.fee_asset, Posting.Book.FEES, fill.fee)]
+        legs += [(fill.fee_asset, "venue", -fill.fee), (fill.fee_asset, "fees", fill.fee)]
     return legs
 
 
@@ -63,110 +61,64 @@ def fold(holding: Holding, side: str, quantity: Decimal, price: Decimal) -> Hold
     return Holding(after, price if flipped else holding.entry_price, pnl)
 
 
-def post_fill(fill: Fill) -> None:
-    """Post a booked fill and fold its balances and position. Call in the fill's own transaction."""
-    _post(fill.account_id, fill_legs(fill), cause="fill", fill=fill, entry=fill.id, reference=fill.venue_trade_id)
-    position, _ = Position.objects.select_for_update().get_or_create(account_id=fill.account_id, symbol=fill.symbol)
-    holding = Holding(position.quantity, position.entry_price, position.realised_pnl)
+def post_fill(books: Books, fill: FillRow) -> None:
+    """Post a booked fill and fold its position. Call in the fill's own transaction."""
+    _post(
+        books, fill.account, fill_legs(fill), cause="fill", fill=fill.id, entry=fill.id, reference=fill.venue_trade_id
+    )
+    before = books.position(fill.account, fill.symbol)
+    holding = Holding(before.quantity, before.entry_price, before.realised_pnl)
     holding = fold(holding, fill.side, fill.quantity, fill.price)
-    position.quantity, position.entry_price = holding.quantity, holding.entry_price
-    position.realised_pnl, position.updated_at = holding.realised_pnl, clock.now()
-    position.save()
-    feed.announce("positions", "position.changed", f"{fill.account_id}:{fill.symbol}", account=fill.account_id)
+    after = PositionRow(
+        account=fill.account, symbol=fill.symbol, quantity=holding.quantity, entry_price=holding.entry_price,
+        realised_pnl=holding.realised_pnl,
+    )  # fmt: skip
+    books.put_position(before, after)
+    books.announce("positions", "position.changed", f"{fill.account}:{fill.symbol}", account=fill.account)
 
 
-def post_opening(account: Account, totals: Mapping[str, Decimal]) -> None:
+def post_opening(books: Books, account: str, totals: Mapping[str, Decimal]) -> None:
     """Post what the venue held when the account was first read, against the counter-account `opening`."""
     for asset, total in sorted(totals.items()):
         if total:
-            legs: list[Leg] = [(asset, Posting.Book.VENUE, total), (asset, Posting.Book.OPENING, -total)]
-            _post(account.code, legs, cause="opening", reference=asset, memo="opening balance as the venue reported it")
+            legs: list[Leg] = [(asset, "venue", total), (asset, "opening", -total)]
+            _post(
+                books, account, legs, cause="opening", reference=asset, memo="opening balance as the venue reported it"
+            )
 
 
 def post_adjustment(
-    account: Account, asset: str, amount: Decimal, *, actor: str, memo: str, reference: str
+    books: Books, account: str, asset: str, amount: Decimal, *, actor: str, memo: str, reference: str
 ) -> uuid.UUID:
     """Post a counter-entry that moves our total of an asset by amount. Returns the entry id; nothing is deleted."""
-    legs: list[Leg] = [(asset, Posting.Book.VENUE, amount), (asset, Posting.Book.ADJUSTMENTS, -amount)]
-    return _post(account.code, legs, cause="adjustment", reference=reference, memo=f"{actor}: {memo}"[:300])
-
-
-def preview_adjustment(account: Account, asset: str, amount: Decimal) -> dict[str, str | None]:
-    """Show what an adjustment would do, without doing it."""
-    total = totals(account).get(asset, ZERO)
-    return {
-        "asset": asset,
-        "amount": decimals.write(amount),
-        "total_before": decimals.write(total),
-        "total_after": decimals.write(total + amount),
-    }
-
-
-def totals(account: Account) -> dict[str, Decimal]:
-    """Return our total per asset."""
-    return dict(Balance.objects.filter(account=account).values_list("asset", "total"))
-
-
-def note_venue_balances(account_code: str, reports: Sequence[BalanceReport]) -> None:
-    """Keep beside our totals what the venue says; this never changes our totals."""
-    now = clock.now()
-    if not reports:
-        return
-    Balance.objects.bulk_create(
-        [
-            Balance(
-                account_id=account_code, asset=report.asset, venue_total=report.total, venue_free=report.free,
-                venue_held=report.held, as_of=now, updated_at=now,
-            )
-            for report in sorted(reports, key=lambda report: report.asset)
-        ],
-        update_conflicts=True,
-        unique_fields=["account", "asset"],
-        update_fields=["venue_total", "venue_free", "venue_held", "as_of", "updated_at"],
-    )  # fmt: skip
-    feed.announce("balances", "balances.reported", account_code, account=account_code)
+    legs: list[Leg] = [(asset, "venue", amount), (asset, "adjustments", -amount)]
+    return _post(books, account, legs, cause="adjustment", reference=reference, memo=f"{actor}: {memo}"[:300])
 
 
 def _post(
-    account_code: str,
+    books: Books,
+    account: str,
     legs: list[Leg],
     *,
     cause: str,
-    fill: Fill | None = None,
+    fill: uuid.UUID | None = None,
     entry: uuid.UUID | None = None,
     reference: str = "",
     memo: str = "",
 ) -> uuid.UUID:
     entry = entry or ids.new_id()
-    for asset in {leg[0] for leg in legs}:
-        rest = sum((amount for leg_asset, _, amount in legs if leg_asset == asset), ZERO)
-        if rest != 0:
-            raise ValueError(f"entry does not balance in {asset}: {rest}")
+    rest: dict[str, Decimal] = {}
+    for asset, _, amount in legs:
+        rest[asset] = rest.get(asset, ZERO) + amount
+    if any(rest.values()):
+        raise ValueError(f"entry does not balance: {rest}")
     now = clock.now()
-    Posting.objects.bulk_create(
-        [
-            Posting(
-                entry=entry, leg=number, account_id=account_code, asset=asset, book=book, amount=amount, cause=cause,
-                fill=fill, reference=reference, memo=memo, posted_at=now,
-            )
-            for number, (asset, book, amount) in enumerate(legs)
-        ]
-    )  # fmt: skip
-    changes: dict[str, Decimal] = {}
-    for asset, book, amount in legs:
-        if book == Posting.Book.VENUE:
-            changes[asset] = changes.get(asset, ZERO) + amount
-    _add_to_totals(account_code, changes)
-    feed.announce("ledger", f"ledger.{cause}", entry, account=account_code)
+    books.post([
+        PostingRow(
+            entry=entry, leg=number, account=account, asset=asset, book=book, amount=amount, cause=cause, fill=fill,
+            reference=reference, memo=memo, posted_at=now,
+        )
+        for number, (asset, book, amount) in enumerate(legs)
+    ])  # fmt: skip
+    books.announce("ledger", f"ledger.{cause}", account if cause == "fill" else entry, account=account)
     return entry
-
-
-def _add_to_totals(account_code: str, changes: dict[str, Decimal]) -> None:
-    with connection.cursor() as cursor:
-        for asset, amount in sorted(changes.items()):
-            cursor.execute(
-                "INSERT INTO orders_balance (account_id, asset, total, updated_at) VALUES (%s, %s, %s, now()) "
-                "ON CONFLICT (account_id, asset) DO UPDATE "
-                "SET total = orders_balance.total + EXCLUDED.total, updated_at = now()",
-                [account_code, asset, amount],
-            )

@@ -1,59 +1,56 @@
-"""Whose order is this? Match a venue's statement to an order of ours, or adopt it as placed elsewhere."""
+"""Whose order is this? Match a venue's statement to an order of ours, or adopt it as placed elsewhere. Pure."""
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from orders import events
-from orders.models import Anomaly, Attempt, Order
+from orders.books import Books
+from orders.rows import OrderRow
 from orders.states import Status
-from project.lib import decimals
+from project.lib import clock, decimals, ids
 from venues.messages import FillReport, OrderReport
 
-ZERO = Decimal(0)
 
-
-def find(account: str, report: OrderReport | FillReport) -> Order | None:
-    """Return the order, locked: by the client id we sent, else by the venue's order id on that symbol."""
+def find(books: Books, account: str, report: OrderReport | FillReport) -> OrderRow | None:
+    """Return the order: by the client id we sent, else by the venue's order id on that symbol."""
     if report.venue_client_id:
-        attempt = Attempt.objects.filter(
-            account_id=account, venue_client_id=report.venue_client_id, action="submit"
-        ).first()
-        if attempt:
-            return events.lock(attempt.order_id)
+        order = books.by_client_id(account, report.venue_client_id)
+        if order is not None:
+            return order
     if report.venue_order_id:
-        return (
-            Order.objects.select_for_update()
-            .filter(account_id=account, symbol=report.symbol, venue_order_id=report.venue_order_id)
-            .first()
-        )
+        return books.by_venue_id(account, report.symbol, report.venue_order_id)
     return None
 
 
-def may_be_ours(account: str, report: OrderReport | FillReport) -> bool:
+def may_be_ours(books: Books, account: str, report: OrderReport | FillReport, *, ids_echoed: bool = True) -> bool:
     """Say whether an unmatched statement could belong to a submit of ours that has no venue id yet."""
-    if report.venue_client_id:
+    if report.venue_client_id and ids_echoed:
         return False  # it carries a client id, and that id is not one of ours
-    return Attempt.objects.filter(
-        account_id=account, action="submit", order__symbol=report.symbol, order__venue_order_id="",
-        outcome__in=["", "unknown"], resolved_at=None,
-    ).exists()  # fmt: skip
+    order_ids = books.store.orders_in_doubt(account)
+    books.load(order_ids)
+    return any(
+        attempt.action == "submit" and (attempt.outcome == "" or attempt.is_unresolved)
+        for order_id in order_ids
+        if books.order(order_id).symbol == report.symbol and not books.order(order_id).venue_order_id
+        for attempt in books.attempts(order_id)
+    )
 
 
-def adopt(account: str, report: OrderReport) -> Order | None:
+def adopt(books: Books, account: str, report: OrderReport) -> OrderRow | None:
     """Take in an order placed at the venue by somebody else, as external; needs its side, type and quantity."""
     if not report.venue_order_id or report.side is None or not report.quantity:
         return None
     kind = report.type if report.type in {"limit", "market"} else "limit"
-    order = Order(
-        account_id=account, client_order_id=f"external:{report.symbol}:{report.venue_order_id}"[:64], body_digest="external",
-        symbol=report.symbol, side=report.side, type=kind, quantity=report.quantity, price=report.price or None,
-        venue_order_id=report.venue_order_id, source="venue", is_external=True,
+    now = clock.now()
+    order = OrderRow(
+        id=ids.new_id(), account=account, client_order_id=f"external:{report.symbol}:{report.venue_order_id}"[:64],
+        body_digest="external", symbol=report.symbol, side=report.side, type=kind, quantity=report.quantity,
+        price=report.price or None, venue_order_id=report.venue_order_id, source="venue", is_external=True,
+        created_at=now, updated_at=now,
     )  # fmt: skip
-    events.open_order(order, verdict=Status.OPEN, kind="adopted")
+    events.open_order(books, order, verdict=Status.OPEN, kind="adopted")
     data = {
         "venue_order_id": report.venue_order_id, "symbol": report.symbol, "side": report.side,
         "quantity": decimals.write(report.quantity), "price": decimals.write(report.price),
     }  # fmt: skip
-    events.note_anomaly(account, Anomaly.Kind.EXTERNAL_ORDER, str(order.id), order=order, data=data)
+    books.note(account, "external_order", str(order.id), order=order.id, data=data)
     return order

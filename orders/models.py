@@ -33,6 +33,7 @@ class Order(models.Model):
     quantity = money()
     price = models.DecimalField(max_digits=38, decimal_places=18, null=True)
     trigger_price = models.DecimalField(max_digits=38, decimal_places=18, null=True)
+    trailing_offset = models.DecimalField(max_digits=38, decimal_places=18, null=True)
     time_in_force = models.CharField(max_length=4, default="gtc")
     post_only = models.BooleanField(default=False)
     reduce_only = models.BooleanField(default=False)
@@ -40,6 +41,8 @@ class Order(models.Model):
     strategy = models.CharField(max_length=64, blank=True, default="")
     source = models.CharField(max_length=150, blank=True, default="", help_text="Person or token that sent it.")
     is_external = models.BooleanField(default=False, help_text="Placed at the venue by somebody else, adopted here.")
+    group = models.ForeignKey("orders.OrderGroup", on_delete=models.PROTECT, null=True, related_name="orders")
+    group_role = models.CharField(max_length=16, blank=True, default="")
 
     status = models.CharField(max_length=16, default=Status.RECEIVED)
     mutation = models.CharField(max_length=16, default=Mutation.NONE)
@@ -50,6 +53,11 @@ class Order(models.Model):
     reason_venue_code = models.CharField(max_length=64, blank=True, default="")
     venue_order_id = models.CharField(max_length=100, blank=True, default="")
     submit_tries = models.PositiveSmallIntegerField(default=0)
+    trigger_state = models.CharField(
+        max_length=16, blank=True, default="", help_text="armed or triggered, when we watch."
+    )
+    trigger_extreme = models.DecimalField(max_digits=38, decimal_places=18, null=True, help_text="Best price so far.")
+    ended_at = models.DateTimeField(null=True, help_text="When it ended, by the venue's clock where it said so.")
     last_price_seen = models.DecimalField(max_digits=38, decimal_places=18, null=True)
     version = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(default=clock.now)
@@ -87,6 +95,24 @@ class Order(models.Model):
         return self.filled_value / self.filled_quantity if self.filled_quantity else None
 
 
+class OrderGroup(models.Model):
+    """Orders that belong together: one cancels the other (oco), entry with exits (bracket), a ladder (scaled)."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="order_groups")
+    client_group_id = models.CharField(max_length=64)
+    body_digest = models.CharField(max_length=64)
+    kind = models.CharField(max_length=16)
+    data = models.JSONField(default=dict)
+    source = models.CharField(max_length=150, blank=True, default="")
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "client_group_id"], name="order_group_client_id_for_ever")
+        ]
+
+
 class OrderEvent(models.Model):
     """One thing that happened to an order, in the account's own gapless sequence. Append only."""
 
@@ -122,10 +148,12 @@ class Attempt(models.Model):
         null=True, help_text="After this the venue refuses the request; null: no such window."
     )
     sent_at = models.DateTimeField()
+    request = models.JSONField(default=dict)
     outcome = models.CharField(max_length=12, blank=True, default="", help_text="Blank while in flight.")
     outcome_at = models.DateTimeField(null=True)
     code = models.CharField(max_length=64, blank=True, default="")
     message = models.CharField(max_length=500, blank=True, default="")
+    venue_order_id = models.CharField(max_length=100, blank=True, default="")
     evidence = models.JSONField(default=list)
     lookups_absent = models.PositiveIntegerField(default=0)
     last_lookup_at = models.DateTimeField(null=True)
@@ -135,11 +163,16 @@ class Attempt(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["account", "venue_client_id"], condition=Q(action="submit"), name="attempt_client_id_once"
+                fields=["account", "venue_client_id"],
+                condition=~Q(action="cancel") & ~Q(venue_client_id=""),
+                name="attempt_client_id_once",
             )
         ]
         indexes = [
             models.Index(fields=["order"], name="attempt_order_newest"),
+            models.Index(
+                fields=["account", "venue_order_id"], condition=~Q(venue_order_id=""), name="attempt_venue_id"
+            ),
             models.Index(
                 fields=["account", "sent_at"],
                 condition=Q(outcome__in=["", "unknown"], resolved_at=None),
@@ -276,6 +309,11 @@ class Balance(models.Model):
     venue_free = models.DecimalField(max_digits=38, decimal_places=18, null=True)
     venue_held = models.DecimalField(max_digits=38, decimal_places=18, null=True)
     as_of = models.DateTimeField(null=True, help_text="When the venue said so.")
+    difference = models.DecimalField(
+        max_digits=38, decimal_places=18, null=True, help_text="Theirs less ours, as last read."
+    )
+    difference_since = models.DateTimeField(null=True)
+    difference_confirmed_at = models.DateTimeField(null=True, help_text="When a second read found it the same.")
     updated_at = models.DateTimeField(default=clock.now)
 
     class Meta:

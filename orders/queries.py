@@ -137,6 +137,11 @@ def book_totals(filters: Mapping[str, str]) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
+def total(account: str, asset: str) -> Decimal:
+    """Return our total of an asset."""
+    return Balance.objects.filter(account_id=account, asset=asset).values_list("total", flat=True).first() or Decimal(0)
+
+
 def dead_letters(filters: Mapping[str, str]) -> QuerySet[DeadLetter]:
     """Return the doubts a querystring asks for; the open ones unless it says otherwise."""
     found = DeadLetter.objects.select_related("order", "account__venue")

@@ -1,19 +1,19 @@
-"""Taking an account: start-up and crash recovery are one path. Reconcile first, trade after."""
+"""Taking an account: start-up and crash recovery are one path. Reconcile first, trade after. Pure."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from orders import doubts, events, ledger, sweeps
-from orders.models import Intent, Order
+from orders.books import Books
 from orders.service import Service
 from orders.states import Mutation, Status
-from project.lib import audit, clock, feed
-from venues import accounts, instruments, snapshots
-from venues.messages import MarketSpec, Permissions
-from venues.models import Account, AccountStatus, Credential, Surface
+from project.lib import clock
+from venues.messages import MarketSpec
 
 BRACKET_TRIES = 3
+_UNKNOWN_OF = {Mutation.CANCEL_PENDING: Mutation.CANCEL_UNKNOWN, Mutation.AMEND_PENDING: Mutation.AMEND_UNKNOWN}
+_ADVICE = {"refused: this key may withdraw": "Make a key without the withdraw right at the venue and enter that one."}
 
 
 class NotYet(Exception):
@@ -25,9 +25,9 @@ class Refused(Exception):
 
 
 async def probe(service: Service) -> None:
-    """Ask the venue what the key may do. Raises Refused for a withdraw right, or an unknown one nobody waived."""
+    """Ask the venue what the key may do, and keep what was learnt."""
     permissions = await service.gateway.permissions()
-    await service.writer.run_until_committed(lambda: _judge_permissions(service.account, permissions))
+    await service.writer.run_until_committed(lambda books: books.store.keep_probe(service.account, permissions))
 
 
 async def load_markets(service: Service) -> None:
@@ -38,33 +38,79 @@ async def load_markets(service: Service) -> None:
         raise NotYet(f"the venue's instruments could not be read ({type(error).__name__})") from None
     if not specs:
         raise NotYet("the venue listed no instruments")
-    venue = await service.writer.run(lambda: Account.objects.select_related("venue").get(pk=service.account).venue)
-    await service.writer.run_until_committed(lambda: instruments.store(venue, specs))
+    await service.writer.run_until_committed(lambda books: books.store.store_instruments(service.venue, specs))
 
 
 async def recover(service: Service) -> None:
     """Make every unanswered attempt unknown, read the account whole, book what is new. Raises NotYet on a failed read."""
-    await service.writer.run_until_committed(lambda: _mark_lost(service.account))
-    account = await service.writer.run(lambda: Account.objects.get(pk=service.account))
+    await service.writer.run_until_committed(lambda books: mark_lost(books, service.account))
+    account = await service.writer.run(lambda books: books.store.account(service.account))
     service.opened_at = account.opened_at
     if account.opened_at is None:
         await _open_books(service)
     else:
-        service.trades_before_opening = await service.writer.run(lambda: _opening_trades(account))
+        service.trades_before_opening = await service.writer.run(
+            lambda books: books.store.opening_trades(service.account)
+        )
     reads = await sweeps.all_surfaces(service, reason="recovery")
     failed = [f"{surface}: {read.error or read.status}" for surface, read in reads.items() if read.status == "failed"]
     if failed:
         raise NotYet("could not read " + "; ".join(failed))
 
 
+def mark_lost(books: Books, account: str) -> None:
+    """Call unknown what an owner before us left unanswered."""
+    now = clock.now()
+    doubts.begin_recovery(books, account, now)
+    sending = books.store.orders_in(account, status=Status.SENDING)
+    pending = [order_id for mutation in _UNKNOWN_OF for order_id in books.store.orders_in(account, mutation=mutation)]
+    books.load([*sending, *pending])
+    for order_id in sending:
+        events.record(
+            books, books.order(order_id), "unknown", source="recovery", received_at=now, to=Status.UNKNOWN, code="OWNER_LOST",
+            message="the process that sent this ended before the venue's answer was recorded",
+        )  # fmt: skip
+    for order_id in pending:
+        order = books.order(order_id)
+        if any(attempt.action != "submit" and attempt.is_unresolved for attempt in books.attempts(order_id)):
+            mutation = _UNKNOWN_OF[Mutation(order.mutation)]
+            events.record(books, order, mutation.value, source="recovery", received_at=now, mutation=mutation)
+
+
+async def refuse_if_probe_failed(service: Service) -> None:
+    """Raise Refused when the newest probe of the active key did not pass."""
+    account = await service.writer.run(lambda books: books.store.account(service.account))
+    if account.credential is None:
+        raise Refused("no API key: add one on the account's page")
+    result = account.credential.probe_result
+    if result.startswith("refused"):
+        advice = _ADVICE.get(result, "A person with the right may waive the probe at activation.")
+        raise Refused(f"{result}. {advice}")
+
+
+def deny_stale(books: Books, account: str, not_ready_seconds: float, why: str) -> int:
+    """Deny queued orders that have waited too long for an account that is not ready. Returns how many."""
+    stale = books.store.stale_queued(account, clock.now() - timedelta(seconds=not_ready_seconds))
+    books.load(stale)
+    for order_id in stale:
+        message = f"The account was not ready for {not_ready_seconds:.0f} s: {why}. Nothing was sent."
+        events.record(books, books.order(order_id), "denied", source="executor", received_at=clock.now(),
+                      to=Status.DENIED, code="ACCOUNT_NOT_READY", message=message)  # fmt: skip
+        for intent in books.store.wishes_about(order_id):
+            books.finish(intent, "the order was denied")
+    return len(stale)
+
+
 async def _open_books(service: Service) -> None:
     """Post opening balances from a read with no trade just before and after it, so nothing is counted twice."""
     since = clock.now() - timedelta(seconds=service.timing.fills_overlap_seconds)
-    symbols = await service.writer.run(lambda: sweeps.listed_symbols(service))
+    symbols = await service.writer.run(
+        lambda books: tuple(books.store.symbols(service.account, service.venue, sweeps.SYMBOLS_MAX))
+    )
     for _ in range(BRACKET_TRIES):
-        before = await service.gateway.read(Surface.FILLS, since=since, symbols=symbols)
-        money = await service.gateway.read(Surface.BALANCES)
-        after = await service.gateway.read(Surface.FILLS, since=since, symbols=symbols)
+        before = await service.gateway.read(sweeps.FILLS, since=since, symbols=symbols)
+        money = await service.gateway.read(sweeps.BALANCES)
+        after = await service.gateway.read(sweeps.FILLS, since=since, symbols=symbols)
         if "failed" in {before.status, money.status, after.status}:
             raise NotYet(f"the opening balances could not be read ({before.error or money.error or after.error})")
         trades = frozenset((row.symbol, row.venue_trade_id) for row in before.rows)
@@ -73,97 +119,16 @@ async def _open_books(service: Service) -> None:
     else:
         raise NotYet("the account trades too fast elsewhere for a clean opening; trying again")
 
-    def post() -> None:
-        account = Account.objects.select_for_update().get(pk=service.account)
-        ledger.post_opening(account, {row.asset: row.total for row in money.rows})
-        snapshots.capture(
-            account,
-            Surface.FILLS,
-            before,
-            epoch=service.lease.epoch,
-            reason="opening",
-            event_sequence=account.event_sequence,
-        )
-        account.opened_at = money.requested_at
-        account.save(update_fields=["opened_at"])
-        feed.announce("accounts", "account.opened", account.code, account=account.code)
+    def post(books: Books) -> None:
+        if books.store.account(service.account).opened_at is not None:
+            return
+        ledger.post_opening(books, service.account, {row.asset: row.total for row in money.rows})
+        books.store.capture(
+            service.account, sweeps.FILLS, before, epoch=service.lease.epoch, reason="opening",
+            event_sequence=books.store.event_sequence(service.account), since=None,
+        )  # fmt: skip
+        books.store.set_opened(service.account, money.requested_at)
+        books.announce("accounts", "account.opened", service.account, account=service.account)
 
     await service.writer.run_until_committed(post)
     service.opened_at, service.trades_before_opening = money.requested_at, trades
-
-
-def _opening_trades(account: Account) -> frozenset[tuple[str, str]]:
-    opening = account.snapshots.filter(surface=Surface.FILLS, reason="opening").order_by("taken_at").first()
-    rows = opening.rows if opening else []
-    return frozenset((row["symbol"], row["venue_trade_id"]) for row in rows)
-
-
-def _mark_lost(account: str) -> None:
-    now = clock.now()
-    doubts.begin_recovery(account, now)
-    for order in Order.objects.select_for_update().filter(account_id=account, status=Status.SENDING):
-        events.record(order, "unknown", source="recovery", received_at=now, to=Status.UNKNOWN, code="OWNER_LOST",
-                      message="the process that sent this ended before the venue's answer was recorded")  # fmt: skip
-    for order in Order.objects.select_for_update().filter(account_id=account, mutation=Mutation.CANCEL_PENDING):
-        if order.attempts.filter(action="cancel", outcome="unknown", resolved_at=None).exists():
-            events.record(order, "cancel_unknown", source="recovery", received_at=now, mutation=Mutation.CANCEL_UNKNOWN)
-
-
-def _judge_permissions(account_code: str, permissions: Permissions | None) -> None:
-    account = Account.objects.select_for_update().get(pk=account_code)
-    credential = Credential.objects.select_for_update().get(account=account, is_active=True)
-    credential.probed_at = clock.now()
-    can_withdraw = permissions.can_withdraw if permissions else None
-    credential.permissions = dict(vars(permissions)) if permissions else {}
-    if can_withdraw:
-        credential.probe_result = "refused: this key may withdraw"
-    elif permissions is not None and permissions.can_trade is False:
-        credential.probe_result = "refused: this key may not trade"
-    elif can_withdraw is None:
-        waiver = account.probe_waived_by
-        credential.probe_result = (
-            f"unknown, waived by {waiver}" if waiver else "refused: the venue does not say what this key may do"
-        )
-    else:
-        credential.probe_result = "trade without withdraw"
-    credential.save(update_fields=["probed_at", "permissions", "probe_result"])
-    audit.record(
-        "executor", "key.probe", credential.fingerprint, {"account": account.code, "result": credential.probe_result}
-    )
-    feed.announce("accounts", "key.probed", account.code, account=account.code)
-
-
-async def refuse_if_probe_failed(service: Service) -> None:
-    """Raise Refused when the newest probe of the active key did not pass."""
-    result = await service.writer.run(
-        lambda: (
-            Credential.objects.filter(account_id=service.account, is_active=True)
-            .values_list("probe_result", flat=True)
-            .first()
-        )
-    )
-    if result is None:
-        raise Refused("no API key: add one on the account's page")
-    if result.startswith("refused"):
-        advice = {
-            "refused: this key may withdraw": "Make a key without the withdraw right at the venue and enter that one."
-        }
-        raise Refused(f"{result}. {advice.get(result, 'A person with the right may waive the probe at activation.')}")
-
-
-def deny_stale(account: str, not_ready_seconds: float, why: str) -> int:
-    """Deny queued orders that have waited too long for an account that is not ready. Returns how many."""
-    before = clock.now() - timedelta(seconds=not_ready_seconds)
-    orders = Order.objects.select_for_update().filter(account_id=account, status=Status.QUEUED, updated_at__lt=before)
-    for order in orders:
-        events.record(order, "denied", source="executor", received_at=clock.now(), to=Status.DENIED, code="ACCOUNT_NOT_READY",
-                      message=f"The account was not ready for {not_ready_seconds:.0f} s: {why}. Nothing was sent.")  # fmt: skip
-        Intent.objects.filter(order=order, done_at=None).update(done_at=clock.now(), result="the order was denied")
-    return len(orders)
-
-
-def set_status(account_code: str, status: AccountStatus, reason: str = "") -> None:
-    """Move the account's status where it changed; readers see it by the feed."""
-    account = Account.objects.get(pk=account_code)
-    if (account.status, account.status_reason) != (status, reason[:300]):
-        accounts.set_status(account, status, reason[:300])

@@ -1,4 +1,4 @@
-"""What every stage needs to serve one account: the lease, the venue's door, the writer, the settings."""
+"""What every stage needs to serve one account: the lease, the venue's door, the writer, the settings. Pure."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import asyncio
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from orders.leases import Lease
-from orders.writer import Writer
+from orders.ports import Lease, Writing
 from project.lib import clock
 from venues import errors
-from venues.gateway import Gateway
 from venues.ratelimit import Priority
+
+if TYPE_CHECKING:
+    from venues.gateway import Gateway
 
 WINDOW_MS = 5000
 WINDOW_MS_MIN = 1000
+MARGIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,7 @@ class Service:
     venue: str
     lease: Lease
     gateway: Gateway
-    writer: Writer
+    writer: Writing
     timing: Timing
     is_open: bool = False
     has_stream: bool = False
@@ -67,7 +70,7 @@ class Service:
 
         The stamp is the time of this check: a request signed by a paused owner is refused by the venue.
         """
-        left_ms = int(self.lease.left_seconds() * 1000)
+        left_ms = int((self.lease.deadline - clock.monotonic_seconds() - MARGIN_SECONDS) * 1000)
         window_ms = min(WINDOW_MS, self.gateway.capabilities.window_max_ms or WINDOW_MS, left_ms)
         if window_ms < max(WINDOW_MS_MIN, self.gateway.capabilities.window_min_ms):
             return None

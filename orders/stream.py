@@ -1,4 +1,4 @@
-"""The private stream of an account: raw frames kept, reports applied in order, a sweep after every connect."""
+"""The private stream of an account: raw frames kept, reports applied in order, a sweep after every connect. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from datetime import datetime
 from functools import partial
 
 from orders import doubts, sweeps
+from orders.books import Books
 from orders.service import Service
+from project.lib import failpoints
 from venues.messages import Report, StreamState
-from venues.models import RawFrame
 
 QUEUE_MAX = 10_000
 BATCH_MAX = 200
 FIRST_STATE_SECONDS = 5.0
-Item = tuple[str, datetime] | tuple[list[Report], datetime]
+Item = tuple[str, list[Report], datetime]
 
 
 class Stream:
@@ -22,7 +23,7 @@ class Stream:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._queue: asyncio.Queue[tuple[str, list[Report], datetime]] = asyncio.Queue(QUEUE_MAX)
+        self._queue: asyncio.Queue[Item] = asyncio.Queue(QUEUE_MAX)
         self._seen_state = asyncio.Event()
 
     async def run(self) -> None:
@@ -52,7 +53,7 @@ class Stream:
             self._service.sweep_wanted.set()  # what happened before it was live comes by REST
         self._service.has_stream = state.state == "live"
 
-    def _put(self, item: tuple[str, list[Report], datetime]) -> None:
+    def _put(self, item: Item) -> None:
         try:
             self._queue.put_nowait(item)
         except asyncio.QueueFull:
@@ -63,20 +64,14 @@ class Stream:
             batch = [await self._queue.get()]
             while len(batch) < BATCH_MAX and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
-            frames = [(body, at) for body, _, at in batch if body]
-            reports = [report for _, listed, _ in batch for report in listed]
-            if frames:
-                await self._service.writer.run_until_committed(partial(self._keep, frames))
-            for report in reports:
-                unmatched = await self._service.writer.run_until_committed(
-                    partial(sweeps.apply_reports, self._service, [report], source="stream")
-                )
-                await sweeps.adopt_unmatched(self._service, unmatched)
+            failpoints.reach("P9")
+            take = partial(self._take, batch)
+            unmatched = await self._service.writer.run_until_committed(take)
+            await sweeps.adopt_unmatched(self._service, unmatched)
 
-    def _keep(self, frames: list[tuple[str, datetime]]) -> None:
-        RawFrame.objects.bulk_create(
-            [
-                RawFrame(account_id=self._service.account, channel="stream", received_at=at, body=doubts.storable(body))
-                for body, at in frames
-            ]
-        )
+    def _take(self, batch: list[Item], books: Books) -> sweeps.Unmatched:
+        frames = [(doubts.storable(body), at) for body, _, at in batch if body]
+        if frames:
+            books.store.keep_frames(self._service.account, frames)
+        reports = [report for _, listed, _ in batch for report in listed]
+        return sweeps.apply_reports(books, self._service, reports, source="stream") if reports else []

@@ -1,59 +1,63 @@
-"""Read a surface of the venue, keep the snapshot, apply what it says; a failed read changes nothing."""
+"""Read a surface of the venue, keep the snapshot, apply what it says; a failed read changes nothing. Pure."""
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
-from functools import partial
 
-from django.db.models import Max
-
-from orders import events, ledger, matching, states
-from orders.models import Anomaly, Balance, Fill, Order
+from orders import events, matching
+from orders.books import Books
+from orders.rows import OrderRow
 from orders.service import Service
 from project.lib import clock
-from venues import snapshots
-from venues.messages import BalanceReport, FillReport, Malformed, OrderReport, Read, Report
-from venues.models import Account, Instrument, Surface
+from venues.messages import BalanceReport, FillReport, Lookup, Malformed, OrderReport, Read, Report, Shape
 
 QUIET_SECONDS = 5
 LOOKUP_SPACING_SECONDS = 10.0
 MISSING_LOOKUPS_MAX = 10
 SYMBOLS_MAX = 20
-ZERO = Decimal(0)
+FILLS, OPEN_ORDERS, BALANCES, POSITIONS, TRANSFERS = "fills", "open_orders", "balances", "positions", "transfers"
+Unmatched = list[OrderReport | FillReport]
 
 
 async def fills(service: Service, *, reason: str) -> Read:
     """Fetch trades from the watermark less the overlap, book the new ones, keep the snapshot."""
-    since, symbols, sequence = await service.writer.run(lambda: _fills_plan(service))
-    read = await service.gateway.read(Surface.FILLS, since=since, symbols=symbols)
+    since, symbols, sequence = await service.writer.run(lambda books: _fills_plan(books, service))
+    read = await service.gateway.read(FILLS, since=since, symbols=symbols)
 
-    def take() -> list[OrderReport | FillReport]:
-        unmatched = apply_reports(service, _new_fills(service, read.rows), source="rest")
+    def take(books: Books) -> Unmatched:
+        unmatched = apply_reports(books, service, read.rows, source="rest")
         if not unmatched:
-            _capture(service, Surface.FILLS, read, reason, sequence, since)
+            _capture(books, service, FILLS, read, reason, sequence, since)
         return unmatched
 
     unmatched = await service.writer.run_until_committed(take)
     if unmatched:
         await adopt_unmatched(service, unmatched)
         await service.writer.run_until_committed(
-            lambda: _capture(service, Surface.FILLS, read, reason, sequence, since)
+            lambda books: _capture(books, service, FILLS, read, reason, sequence, since)
         )
     return read
 
 
 async def open_orders(service: Service, *, reason: str) -> Read:
     """Fetch open orders, apply them, and look up each order of ours that should be among them and is not."""
-    sequence = await service.writer.run(lambda: _sequence(service.account))
-    read = await service.gateway.read(Surface.OPEN_ORDERS)
+    sequence = await service.writer.run(lambda books: books.store.event_sequence(service.account))
+    read = await service.gateway.read(OPEN_ORDERS)
 
-    def take() -> tuple[list[OrderReport | FillReport], list[uuid.UUID]]:
-        unmatched = apply_reports(service, _news_of_open_orders(service, read.rows), source="rest")
-        _capture(service, Surface.OPEN_ORDERS, read, reason, sequence)
-        return unmatched, _missing(service, read) if read.status == "good" else []
+    def take(books: Books) -> tuple[Unmatched, list[uuid.UUID]]:
+        ours = books.store.at_venue(service.account)
+        known = {(symbol, venue_order_id) for _, symbol, venue_order_id, _ in ours}
+        news = [row for row in read.rows if (row.symbol, row.venue_order_id) not in known]
+        unmatched = apply_reports(books, service, news, source="rest")
+        _capture(books, service, OPEN_ORDERS, read, reason, sequence)
+        if read.status != "good":
+            return unmatched, []
+        listed = {(row.symbol, row.venue_order_id) for row in read.rows}
+        before = read.requested_at - timedelta(seconds=QUIET_SECONDS)
+        return unmatched, [pk for pk, symbol, name, at in ours if at < before and (symbol, name) not in listed]
 
     unmatched, missing = await service.writer.run_until_committed(take)
     await adopt_unmatched(service, unmatched)
@@ -64,96 +68,114 @@ async def open_orders(service: Service, *, reason: str) -> Read:
 
 async def balances(service: Service, *, reason: str) -> Read:
     """Fetch balances and keep them beside ours; they never change our totals."""
-    sequence = await service.writer.run(lambda: _sequence(service.account))
-    read = await service.gateway.read(Surface.BALANCES)
-    await service.writer.run_until_committed(lambda: _note_balances(service, read, reason, sequence))
+    sequence = await service.writer.run(lambda books: books.store.event_sequence(service.account))
+    read = await service.gateway.read(BALANCES)
+
+    def take(books: Books) -> None:
+        if read.status == "good":
+            books.store.note_balances(service.account, read.rows, requested_at=read.requested_at, is_whole=True)
+            books.announce("balances", "balances.reported", service.account, account=service.account)
+        _capture(books, service, BALANCES, read, reason, sequence)
+
+    await service.writer.run_until_committed(take)
     return read
 
 
 async def all_surfaces(service: Service, *, reason: str) -> dict[str, Read]:
     """Read open orders, fills and balances, in the order in which they explain each other; name what the venue lacks."""
-    for surface in (Surface.POSITIONS, Surface.TRANSFERS):
+    for surface in (POSITIONS, TRANSFERS):
         read = await service.gateway.read(surface)
-        sequence = await service.writer.run(lambda: _sequence(service.account))
-        await service.writer.run_until_committed(partial(_capture, service, surface, read, reason, sequence))
+
+        def take(books: Books, surface: str = surface, read: Read = read) -> None:
+            _capture(books, service, surface, read, reason, books.store.event_sequence(service.account))
+
+        await service.writer.run_until_committed(take)
     return {
-        Surface.OPEN_ORDERS: await open_orders(service, reason=reason),
-        Surface.FILLS: await fills(service, reason=reason),
-        Surface.BALANCES: await balances(service, reason=reason),
+        OPEN_ORDERS: await open_orders(service, reason=reason),
+        FILLS: await fills(service, reason=reason),
+        BALANCES: await balances(service, reason=reason),
     }
 
 
 async def look_up(service: Service, order_id: uuid.UUID, *, source: str) -> OrderReport | None:
     """Ask the venue about one order and apply its answer, fills first. Returns the report, or None if not found."""
-    order, client_id = await service.writer.run(lambda: _identity(order_id))
-    found = await service.gateway.look_up(
-        symbol=order.symbol,
-        venue_client_id=client_id,
-        venue_order_id=order.venue_order_id or None,
-        since=order.created_at,
-    )
+    order, client_id = await service.writer.run(lambda books: _identity(books, order_id))
+    found = await ask(service, order, client_id, since=order.created_at)
     if found.result != "found" or found.order is None:
         return None
     await settle_report(service, order_id, found.order, source=source)
     return found.order
 
 
+async def ask(service: Service, order: OrderRow, client_id: str, *, since: datetime) -> Lookup:
+    """Ask the venue about one order by everything we know of it."""
+    others: frozenset[str] = frozenset()
+    if not service.gateway.capabilities.client_ids and not order.venue_order_id:
+        others = await service.writer.run(lambda books: books.store.venue_ids(order.account, order.symbol, since))
+    return await service.gateway.look_up(
+        symbol=order.symbol, venue_client_id=client_id, venue_order_id=order.venue_order_id or None, since=since,
+        shape=Shape(side=order.side, type=order.type, quantity=order.quantity, price=order.price),  # type: ignore[arg-type]
+        known_venue_order_ids=others,
+    )  # fmt: skip
+
+
 async def settle_report(service: Service, order_id: uuid.UUID, report: OrderReport, *, source: str) -> None:
     """Apply a report; where it claims more than is booked, fetch the fills first and then apply it for good."""
     received_at = clock.now()
 
-    def apply(is_final: bool) -> events.Applied:
+    def apply(books: Books, is_final: bool) -> events.Applied:
         return events.apply_report(
-            events.lock(order_id), report, source=source, received_at=received_at, is_final=is_final
+            books, books.order(order_id), report, source=source, received_at=received_at, is_final=is_final
         )
 
-    if await service.writer.run_until_committed(lambda: apply(False)) == "needs_fills":
+    if await service.writer.run_until_committed(lambda books: apply(books, False)) == "needs_fills":
         read = await fills(service, reason="claim")
-        await service.writer.run_until_committed(lambda: apply(read.status == "good"))
+        await service.writer.run_until_committed(lambda books: apply(books, read.status == "good"))
 
 
-def listed_symbols(service: Service) -> tuple[str, ...]:
-    """Return the symbols to ask for trades on: all of a small venue, of a large one those ever ordered here."""
-    listed = Instrument.objects.filter(venue_id=service.venue).order_by("symbol").values_list("symbol", flat=True)
-    symbols = tuple(listed[: SYMBOLS_MAX + 1])
-    if len(symbols) <= SYMBOLS_MAX:
-        return symbols
-    traded = Order.objects.filter(account_id=service.account).order_by("symbol").values_list("symbol", flat=True)
-    return tuple(traded.distinct())
-
-
-def apply_reports(service: Service, reports: Iterable[Report], *, source: str) -> list[OrderReport | FillReport]:
+def apply_reports(books: Books, service: Service, reports: Iterable[Report], *, source: str) -> Unmatched:
     """Apply reports in one transaction, fills before statuses; return those that match no order of ours."""
     received_at = clock.now()
-    unmatched: list[OrderReport | FillReport] = []
-    ordered = sorted(reports, key=lambda report: not isinstance(report, FillReport))
-    for report in ordered:
+    statements, unmatched = list(reports), Unmatched()
+    _prefetch(books, service.account, statements)
+    for report in sorted(statements, key=lambda report: not isinstance(report, FillReport)):
         if isinstance(report, BalanceReport):
-            ledger.note_venue_balances(service.account, [report])
+            books.store.note_balances(service.account, [report], requested_at=received_at, is_whole=False)
+            books.announce("balances", "balances.reported", service.account, account=service.account)
         elif isinstance(report, Malformed):
             data = {"source": report.source, "reason": report.reason, "raw": report.raw[:2000]}
-            events.note_anomaly(service.account, Anomaly.Kind.UNREADABLE, report.source, data=data)
-        elif not _apply(service, report, source, received_at):
+            books.note(service.account, "unreadable", report.source, data=data)
+        elif not _apply(books, service, report, source, received_at):
             unmatched.append(report)
     return unmatched
 
 
 async def adopt_unmatched(service: Service, unmatched: Sequence[OrderReport | FillReport]) -> None:
     """Take in orders and trades placed elsewhere; what may still turn out to be ours waits for its lookup."""
+    echoes = service.gateway.capabilities.client_ids
     for report in unmatched:
-        if await service.writer.run(partial(matching.may_be_ours, service.account, report)):
+
+        def is_ours(books: Books, report: OrderReport | FillReport = report) -> bool:
+            return matching.may_be_ours(books, service.account, report, ids_echoed=echoes)
+
+        if await service.writer.run(is_ours):
             service.lookup_wanted.set()
+            service.sweep_wanted.set()  # once its own answer has named it, the sweep finds it
             continue
         order_report = report if isinstance(report, OrderReport) else await _order_of(service, report)
         if order_report is None or (isinstance(report, OrderReport) and report.status != "open"):
             continue
 
-        def take(report: OrderReport | FillReport = report, order_report: OrderReport = order_report) -> None:
-            order = matching.find(service.account, report) or matching.adopt(service.account, order_report)
+        def take(
+            books: Books, report: OrderReport | FillReport = report, order_report: OrderReport = order_report
+        ) -> None:
+            order = matching.find(books, service.account, report) or matching.adopt(
+                books, service.account, order_report
+            )
             if order is not None and isinstance(report, FillReport):
-                events.apply_fill(order, report, source="rest", received_at=clock.now())
+                events.apply_fill(books, order, report, source="rest", received_at=clock.now())
             if order is not None:
-                events.apply_report(order, order_report, source="rest", received_at=clock.now())
+                events.apply_report(books, order, order_report, source="rest", received_at=clock.now())
 
         await service.writer.run_until_committed(take)
 
@@ -166,83 +188,50 @@ async def _order_of(service: Service, report: FillReport) -> OrderReport | None:
     return found.order
 
 
-def _apply(service: Service, report: OrderReport | FillReport, source: str, received_at: datetime) -> bool:
+def _prefetch(books: Books, account: str, reports: Sequence[Report]) -> None:
+    named = [report for report in reports if isinstance(report, OrderReport | FillReport)]
+    books.prefetch(
+        account,
+        [report.venue_client_id for report in named if report.venue_client_id],
+        [(report.symbol, report.venue_order_id) for report in named if report.venue_order_id],
+    )
+    trades = [report for report in named if isinstance(report, FillReport)]
+    books.prefetch_fills([(account, report.symbol, report.venue_trade_id, report.side) for report in trades])
+
+
+def _apply(
+    books: Books, service: Service, report: OrderReport | FillReport, source: str, received_at: datetime
+) -> bool:
     if isinstance(report, FillReport) and (report.symbol, report.venue_trade_id) in service.trades_before_opening:
         return True
-    order = matching.find(service.account, report)
+    order = matching.find(books, service.account, report)
     if order is None:
         return False
     if isinstance(report, FillReport):
-        events.apply_fill(order, report, source=source, received_at=received_at)
-    elif events.apply_report(order, report, source=source, received_at=received_at) == "needs_fills":
+        events.apply_fill(books, order, report, source=source, received_at=received_at)
+    elif events.apply_report(books, order, report, source=source, received_at=received_at) == "needs_fills":
         service.sweep_wanted.set()
     return True
 
 
-def _fills_plan(service: Service) -> tuple[datetime, tuple[str, ...], int]:
-    newest = Fill.objects.filter(account_id=service.account).aggregate(at=Max("executed_at"))["at"]
+def _fills_plan(books: Books, service: Service) -> tuple[datetime, tuple[str, ...], int]:
+    newest = books.store.newest_fill_at(service.account)
     overlap = timedelta(seconds=service.timing.fills_overlap_seconds)
     floor = (service.opened_at or clock.now()) - overlap
-    since = max(min(newest or floor, clock.now()) - overlap, floor) if newest else floor
-    return since, listed_symbols(service), _sequence(service.account)
+    since = max(min(newest, clock.now()) - overlap, floor) if newest else floor
+    symbols = tuple(books.store.symbols(service.account, service.venue, SYMBOLS_MAX))
+    return since, symbols, books.store.event_sequence(service.account)
 
 
 def _capture(
-    service: Service, surface: Surface, read: Read, reason: str, sequence: int, since: datetime | None = None
+    books: Books, service: Service, surface: str, read: Read, reason: str, sequence: int, since: datetime | None = None
 ) -> None:
-    snapshots.capture(
-        Account(code=service.account), surface, read, epoch=service.lease.epoch, reason=reason, event_sequence=sequence,
-        window_from=since,
-    )  # fmt: skip
-    for row in read.malformed:
-        events.note_anomaly(service.account, Anomaly.Kind.UNREADABLE, row.source,
-                            data={"source": row.source, "reason": row.reason, "raw": row.raw[:2000]})  # fmt: skip
-
-
-def _note_balances(service: Service, read: Read, reason: str, sequence: int) -> None:
-    if read.status == "good":
-        named = {row.asset for row in read.rows}
-        silent = (
-            Balance.objects.filter(account_id=service.account).exclude(asset__in=named).values_list("asset", flat=True)
-        )
-        nothing = [BalanceReport(asset=asset, total=ZERO, free=ZERO, held=ZERO) for asset in silent]
-        ledger.note_venue_balances(service.account, [*read.rows, *nothing])
-    _capture(service, Surface.BALANCES, read, reason, sequence)
-
-
-def _new_fills(service: Service, rows: Sequence[FillReport]) -> list[FillReport]:
-    """Leave out, in one query, the trades booked before with the same figures: the overlap costs nothing."""
-    known = {
-        (symbol, trade, side): (price, quantity, fee)
-        for symbol, trade, side, price, quantity, fee in Fill.objects.filter(
-            account_id=service.account, venue_trade_id__in=[row.venue_trade_id for row in rows]
-        ).values_list("symbol", "venue_trade_id", "side", "price", "quantity", "fee")
-    }
-    return [
-        row
-        for row in rows
-        if known.get((row.symbol, row.venue_trade_id, row.side)) != (row.price, row.quantity, row.fee)
-        and (row.symbol, row.venue_trade_id) not in service.trades_before_opening
-    ]
-
-
-def _news_of_open_orders(service: Service, rows: Sequence[OrderReport]) -> list[OrderReport]:
-    """Leave out, in one query, the orders that stand at the venue in our books as well."""
-    ours = Order.objects.filter(account_id=service.account, status__in=[s.value for s in states.AT_VENUE])
-    known = set(ours.values_list("symbol", "venue_order_id"))
-    return [row for row in rows if (row.symbol, row.venue_order_id) not in known]
-
-
-def _missing(service: Service, read: Read) -> list[uuid.UUID]:
-    """Return orders that should be open and are not listed, oldest first."""
-    listed = {(row.symbol, row.venue_order_id) for row in read.rows}
-    ours = Order.objects.filter(
-        account_id=service.account,
-        status__in=[status.value for status in states.AT_VENUE],
-        created_at__lt=read.requested_at - timedelta(seconds=QUIET_SECONDS),
+    books.store.capture(
+        service.account, surface, read, epoch=service.lease.epoch, reason=reason, event_sequence=sequence, since=since
     )
-    rows = ours.order_by("created_at").values_list("id", "symbol", "venue_order_id")
-    return [pk for pk, symbol, venue_id in rows if (symbol, venue_id) not in listed]
+    for row in read.malformed:
+        data = {"source": row.source, "reason": row.reason, "raw": row.raw[:2000]}
+        books.note(service.account, "unreadable", row.source, data=data)
 
 
 def _due_for_lookup(service: Service, missing: Sequence[uuid.UUID]) -> list[uuid.UUID]:
@@ -254,11 +243,7 @@ def _due_for_lookup(service: Service, missing: Sequence[uuid.UUID]) -> list[uuid
     return due
 
 
-def _identity(order_id: uuid.UUID) -> tuple[Order, str]:
-    order = Order.objects.get(pk=order_id)
-    attempt = order.attempts.filter(action="submit").order_by("-sent_at").first()
-    return order, attempt.venue_client_id if attempt else ""
-
-
-def _sequence(account: str) -> int:
-    return Account.objects.values_list("event_sequence", flat=True).get(pk=account)
+def _identity(books: Books, order_id: uuid.UUID) -> tuple[OrderRow, str]:
+    order = books.order(order_id)
+    attempt = books.newest_attempt(order_id, "submit")
+    return copy.copy(order), attempt.venue_client_id if attempt else ""

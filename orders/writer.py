@@ -12,35 +12,39 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from project.lib import feed
+from orders.books import Books, Cache, Conflict, Fenced
+from orders.store import Store
+from project.lib import failpoints, feed
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 BATCH_MAX = 256
 QUEUE_MAX = 20_000
 RETRY_SECONDS = 0.5
+CONFLICT_TRIES_MAX = 5
 
 
 class Full(Exception):
     """The queue is at its bound; the caller must refuse or wait, never drop silently."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Job:
-    function: Callable[[], Any]
+    function: Callable[[Books], Any]
     future: asyncio.Future[Any]
 
 
 class Writer:
-    """Run database functions one after another in one thread; several share a commit when they arrive together.
+    """Run functions over the books one after another in one thread; several share a commit when they arrive together.
 
-    A function may be run again when its batch failed: it must have no effect but on the database.
+    A function may be run again when its batch failed: it must have no effect but on the books.
     """
 
-    def __init__(self) -> None:
-        self._queue: queue.Queue[_Job | None] = queue.Queue(QUEUE_MAX)
+    def __init__(self, cache: Cache | None = None) -> None:
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._store, self._cache = Store(), cache or Cache()
 
     def start(self) -> None:
         """Start the thread; call from the running event loop."""
@@ -52,16 +56,15 @@ class Writer:
         self._queue.put(None)
         self._thread.join(timeout=10)
 
-    async def run(self, function: Callable[[], Result]) -> Result:
-        """Run function inside a committed transaction and return its result. Raises Full or what it raised."""
+    async def run(self, function: Callable[[Books], Result]) -> Result:
+        """Run function over the books inside a committed transaction and return its result. Raises Full or what it raised."""
+        if self._queue.qsize() >= QUEUE_MAX:
+            raise Full("the writer queue is full")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        try:
-            self._queue.put_nowait(_Job(function, future))
-        except queue.Full:
-            raise Full("the writer queue is full") from None
+        self._queue.put(_Job(function, future))
         return await future
 
-    async def run_until_committed(self, function: Callable[[], Result]) -> Result:
+    async def run_until_committed(self, function: Callable[[Books], Result]) -> Result:
         """Like run, but wait out a full queue and a database that is away: for facts that must not be lost."""
         while True:
             try:
@@ -77,43 +80,60 @@ class Writer:
                 connection.close()
                 return
             batch = [job]
-            while len(batch) < BATCH_MAX:
-                try:
-                    following = self._queue.get_nowait()
-                except queue.Empty:
-                    break
+            while len(batch) < BATCH_MAX and not self._queue.empty():
+                following = self._queue.get()
                 if following is None:
                     self._queue.put(None)
                     break
                 batch.append(following)
-            self._commit(batch)
+            self._commit(batch, tries=0)
 
-    def _commit(self, batch: list[_Job]) -> None:
+    def _commit(self, batch: list[_Job], tries: int) -> None:
+        books = Books(self._store, self._cache, is_careful=tries > 0)
         try:
-            with feed.transaction():
-                results = [job.function() for job in batch]
-        except Exception as error:
-            if isinstance(error, OperationalError | InterfaceError):
-                connection.close()
-            if len(batch) > 1:  # one row may spoil a batch: replay each alone
-                for job in batch:
-                    self._commit([job])
-                return
-            if not isinstance(error, DatabaseError):
-                logger.debug("a database function raised %s", type(error).__name__)
-            self._settle(batch[0].future, None, error)
+            with feed.transaction(notify=False) as signals:
+                results = [job.function(books) for job in batch]
+                books.commit()
+        except BaseException as error:
+            books.abandon()
+            if not isinstance(error, Exception):
+                raise
+            self._failed(batch, error, tries)
             return
-        for job, result in zip(batch, results, strict=True):
-            self._settle(job.future, result, None)
+        books.committed()
+        failpoints.reach("P8")
+        self._settle([(job.future, result, None) for job, result in zip(batch, results, strict=True)])
+        feed.send(signals)
 
-    def _settle(self, future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    def _failed(self, batch: list[_Job], error: Exception, tries: int) -> None:
+        if isinstance(error, OperationalError | InterfaceError):
+            connection.close()
+            self._cache.clear()
+        if isinstance(error, Fenced):
+            self._cache.risk.clear()
+        if len(batch) > 1:  # one row may spoil a batch: replay each alone
+            for job in batch:
+                self._commit([job], tries=1)
+            return
+        if isinstance(error, Conflict | Fenced) and tries < CONFLICT_TRIES_MAX:
+            self._commit(batch, tries + 1 if isinstance(error, Conflict) else CONFLICT_TRIES_MAX)
+            return
+        if isinstance(error, DatabaseError) and tries == 0 and not isinstance(error, OperationalError | InterfaceError):
+            self._commit(batch, tries=1)  # once more, looking before each write
+            return
+        if not isinstance(error, DatabaseError | Fenced):
+            logger.debug("a database function raised %s", type(error).__name__)
+        self._settle([(batch[0].future, None, error)])
+
+    def _settle(self, settled: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
         def settle() -> None:
-            if future.done():
-                return
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+            for future, result, error in settled:
+                if future.done():
+                    continue
+                if error is not None:
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
 
         if self._loop and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(settle)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from orders import ledger
+from orders import ledger, queries, store
 from orders.models import DeadLetter, Order
 from orders.states import Status as OrderStatus
 from project.lib import audit, clock, decimals, failpoints, feed
@@ -49,8 +49,14 @@ def explain(difference: Break, actor: str, reason: str) -> Break:
 def preview(difference: Break) -> dict[str, Any]:
     """Show what `adjust` would post, and what stands in its way (`refusal`, empty when nothing does)."""
     amount = difference.delta or decimals.ZERO
-    shown: dict[str, Any] = ledger.preview_adjustment(difference.account, difference.asset, amount)
-    return {**shown, "refusal": _obstacle(difference)}
+    total = queries.total(difference.account_id, difference.asset)
+    return {
+        "asset": difference.asset,
+        "amount": decimals.write(amount),
+        "total_before": decimals.write(total),
+        "total_after": decimals.write(total + amount),
+        "refusal": _obstacle(difference),
+    }
 
 
 def adjust(difference: Break, actor: str, reason: str) -> Break:
@@ -63,9 +69,10 @@ def adjust(difference: Break, actor: str, reason: str) -> Break:
         if obstacle := _obstacle(row):
             raise Refused(obstacle)
         amount = row.delta or decimals.ZERO
-        entry = ledger.post_adjustment(
-            row.account, row.asset, amount, actor=actor, memo=reason, reference=f"break {row.id}"
-        )
+        with store.transaction() as books:
+            entry = ledger.post_adjustment(
+                books, row.account_id, row.asset, amount, actor=actor, memo=reason, reference=f"break {row.id}"
+            )
         detail |= {"entry": str(entry), "asset": row.asset, "amount": decimals.write(amount)}
         _resolve(row, actor, "adjusted", reason)
     return row

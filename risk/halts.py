@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from project.lib import audit, clock, feed
+from project.lib import audit, clock, feed, rules
 from risk.models import Halt
 from venues.models import Account, Venue
 
@@ -26,6 +26,7 @@ def engage(scope: str, reason: str, actor: str, state: str = "halted") -> Halt:
     if not reason.strip():
         raise Refused("a halt needs a reason: the next person has to know why")
     with feed.transaction():
+        rules.changed()
         halt = Halt.objects.create(scope=scope, state=state, reason=reason.strip()[:300], created_by=actor)
         audit.record(actor, "halt.engage", scope, {"halt": str(halt.id), "state": state, "reason": halt.reason})
         _announce(halt, "halt.engaged")
@@ -53,6 +54,7 @@ def release(halt: Halt, reason: str, actor: str) -> Halt:
             raise Refused(f"released already by {halt.released_by}")
         halt.released_at, halt.released_by, halt.release_reason = clock.now(), actor, reason.strip()[:300]
         halt.save(update_fields=["released_at", "released_by", "release_reason"])
+        rules.changed()
         audit.record(actor, "halt.release", halt.scope, {"halt": str(halt.id), "reason": halt.release_reason})
         _announce(halt, "halt.released")
     return halt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from project.lib import audit, clock, feed
+from project.lib import audit, clock, feed, rules
 from risk import halts
 from risk.models import Limit
 
@@ -39,6 +39,7 @@ def put(scope: str, name: str, value: Decimal, actor: str) -> Limit:
             scope=scope, name=name, defaults={"value": value, "updated_by": actor}
         )
         before = None if is_new else str(limit.value)
+        rules.changed()
         if not is_new:
             limit.value, limit.version, limit.updated_at, limit.updated_by = (
                 value,

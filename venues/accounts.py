@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from project.lib import audit, clock, feed
+from project.lib import audit, clock, feed, rules
 from venues import capabilities
 from venues.exchanges import EXCHANGES
 from venues.models import Account, AccountStatus, Venue
@@ -103,6 +103,7 @@ def set_live(venue: Venue, on: bool, actor: str) -> Venue:
     with feed.transaction():
         venue.is_live = on
         venue.save(update_fields=["is_live"])
+        rules.changed()
         audit.record(
             actor, "venue.live_on" if on else "venue.live_off", venue.code, {"server_allows": settings.LIVE_ALLOWED}
         )

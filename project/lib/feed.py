@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
+import psycopg
 from django.db import InterfaceError, OperationalError, connection
 from django.db.transaction import atomic
 
 from project.lib import clock
-from project.lib.models import FeedCounter, FeedEntry
+from project.lib.models import FeedCounter
 
 logger = logging.getLogger(__name__)
 Given = ParamSpec("Given")
@@ -23,49 +27,113 @@ FEED_CHANNEL = "gapless_feed"
 WORK_CHANNEL = "gapless_work"
 
 
+_NUMBERING = (
+    "WITH counter AS (INSERT INTO lib_feedcounter (id, value) VALUES (1, %s) ON CONFLICT (id) DO UPDATE "
+    "SET value = lib_feedcounter.value + EXCLUDED.value RETURNING value - %s AS base) "
+    "INSERT INTO lib_feedentry (seq, at, topic, kind, object_id, account, data) "
+    "SELECT counter.base + v.number, v.at, v.topic, v.kind, v.object_id, v.account, v.data::jsonb FROM counter, "
+    "unnest(%s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) "
+    "WITH ORDINALITY AS v(at, topic, kind, object_id, account, data, number)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    at: datetime
+    topic: str
+    kind: str
+    object_id: str
+    account: str
+    data: dict[str, Any]
+
+
 class _Pending(threading.local):
     def __init__(self) -> None:
         self.depth = 0
-        self.entries: list[FeedEntry] = []
+        self.is_numbered = False
+        self.entries: list[_Entry] = []
         self.wakes: set[str] = set()
 
 
 _pending = _Pending()
 
 
+@dataclass
+class Signals:
+    """What a committed transaction has to tell: the newest feed number and the accounts to wake."""
+
+    last: int = 0
+    wakes: tuple[str, ...] = ()
+
+
 @contextmanager
-def transaction() -> Iterator[None]:
+def transaction(*, notify: bool = True) -> Iterator[Signals]:
     """Run a block as one transaction whose announced facts get their feed numbers last.
 
-    Nested use becomes a savepoint. The NOTIFY is sent after the commit, never inside it.
+    Nested use becomes a savepoint. The signals go out after the commit, never inside it; with notify=False the caller
+    sends them, by send().
     """
     outermost = _pending.depth == 0
     mark = len(_pending.entries)
     _pending.depth += 1
-    last = 0
+    signals = Signals()
     try:
         with atomic():
-            yield
-            if outermost and _pending.entries:
-                last = _number(_pending.entries)
+            yield signals
+            if outermost and (numbering_left := numbering()) is not None:
+                query, parameters = numbering_left
+                with connection.wrap_database_errors:
+                    psycopg.Cursor(connection.connection).execute(query, parameters, prepare=True)
     except BaseException:
         del _pending.entries[mark:]
         if outermost:
             _pending.wakes.clear()
+            _pending.is_numbered = False
         raise
     finally:
         _pending.depth -= 1
     if outermost:
-        wakes = sorted(_pending.wakes)
+        signals.last, signals.wakes = int(_pending.is_numbered), tuple(sorted(_pending.wakes))
         _pending.entries.clear()
         _pending.wakes.clear()
-        try:
-            _notify(last, wakes)
-        except (
-            OperationalError,
-            InterfaceError,
-        ):  # committed is committed: who raised now would be asked to do it twice
-            logger.warning("the database was lost after a commit; readers find its facts by polling")
+        _pending.is_numbered = False
+        if notify:
+            send(signals)
+
+
+def send(signals: Signals) -> None:
+    """Signal what was committed: readers of the feed, and the owners of the accounts with work."""
+    if not signals.last and not signals.wakes:
+        return
+    try:
+        with connection.cursor() as cursor:
+            if signals.last:
+                cursor.execute(
+                    "SELECT pg_notify(%s, (SELECT value FROM lib_feedcounter WHERE id = 1)::text)", [FEED_CHANNEL]
+                )
+            for account in signals.wakes:
+                cursor.execute("SELECT pg_notify(%s, %s)", [WORK_CHANNEL, account])
+    except (OperationalError, InterfaceError):
+        # committed is committed: who raised now would be asked to do it twice
+        logger.warning("the database was lost after a commit; readers find its facts by polling")
+
+
+def numbering() -> tuple[str, list[Any]] | None:
+    """Return the statement that numbers and stores the facts announced so far, and forget them; None where there are none.
+
+    It takes the feed's counter: nothing may be written after it in the same transaction.
+    """
+    entries = list(_pending.entries)
+    if not entries or _pending.depth != 1:
+        return None
+    _pending.entries.clear()
+    _pending.is_numbered = True
+    columns: list[list[Any]] = [
+        [entry.at for entry in entries], [entry.topic for entry in entries], [entry.kind for entry in entries],
+        [entry.object_id for entry in entries], [entry.account for entry in entries],
+        [json.dumps(entry.data, separators=(",", ":")) for entry in entries],
+    ]  # fmt: skip
+    return _NUMBERING, [len(entries), len(entries), *columns]
 
 
 def retried(function: Callable[Given, Result]) -> Callable[Given, Result]:
@@ -92,7 +160,7 @@ def announce(
         raise RuntimeError("announce() belongs inside feed.transaction()")
     name = str(object_id)[:160]  # a poke for readers; a name too long for its column must never undo the fact it names
     _pending.entries.append(
-        FeedEntry(topic=topic, kind=kind, object_id=name, account=account, data=data or {}, at=clock.now())
+        _Entry(at=clock.now(), topic=topic, kind=kind, object_id=name, account=account, data=data or {})
     )
 
 
@@ -104,27 +172,3 @@ def wake(account: str) -> None:
 def head() -> int:
     """Return the sequence number of the newest visible fact."""
     return FeedCounter.objects.filter(id=1).values_list("value", flat=True).first() or 0
-
-
-def _number(entries: list[FeedEntry]) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO lib_feedcounter (id, value) VALUES (1, %s) "
-            "ON CONFLICT (id) DO UPDATE SET value = lib_feedcounter.value + EXCLUDED.value RETURNING value",
-            [len(entries)],
-        )
-        last = int(cursor.fetchone()[0])
-    for seq, entry in enumerate(entries, start=last - len(entries) + 1):
-        entry.seq = seq
-    FeedEntry.objects.bulk_create(entries)
-    return last
-
-
-def _notify(last: int, wakes: list[str]) -> None:
-    if not last and not wakes:
-        return
-    with connection.cursor() as cursor:
-        if last:
-            cursor.execute("SELECT pg_notify(%s, %s)", [FEED_CHANNEL, str(last)])
-        for account in wakes:
-            cursor.execute("SELECT pg_notify(%s, %s)", [WORK_CHANNEL, account])

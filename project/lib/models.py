@@ -30,6 +30,13 @@ class FeedEntry(models.Model):
         indexes = [models.Index(fields=["at"], name="feed_at")]
 
 
+class RulesRevision(models.Model):
+    """Counts up with every change of halts, limits and the live switch: an attempt commits only under the rules it was checked by."""
+
+    id = models.SmallIntegerField(primary_key=True)
+    value = models.BigIntegerField(default=0)
+
+
 class AuditEntry(models.Model):
     """One change made by a person, a token or a rule; hash-chained to the entry before it."""
 

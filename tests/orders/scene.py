@@ -13,10 +13,11 @@ from typing import Any
 
 from django.db import connection
 
-from orders import events, intake, requests
-from orders.models import Attempt, Order
+from orders import events, intake, requests, store
+from orders.models import Order
+from orders.rows import AttemptRow
 from orders.states import Status
-from project.lib import clock, feed, ids
+from project.lib import clock, ids
 from tests.factories import AccountFactory, InstrumentFactory, VenueFactory
 from venues.messages import FillReport, OrderReport
 from venues.models import Account
@@ -55,24 +56,26 @@ def queued(account: Account, **changes: Any) -> Order:
 
 def sending(account: Account, **changes: Any) -> Order:
     """Return an order whose submit was committed and not yet answered."""
-    with feed.transaction():
-        order = events.lock(queued(account, **changes).pk)
-        attempt_id = ids.new_id()
-        Attempt.objects.create(
-            id=attempt_id, order=order, account=account, action="submit", venue_client_id=ids.venue_client_id(attempt_id), epoch=1,
-            request_digest="0" * 64, window_ms=5000, sent_at=clock.now(),
-        )  # fmt: skip
-        events.begin_submit(order, attempt=str(attempt_id), epoch=1)
+    order = queued(account, **changes)
+    attempt_id = ids.new_id()
+    attempt = AttemptRow(
+        id=attempt_id, order=order.pk, account=account.code, action="submit", venue_client_id=ids.venue_client_id(attempt_id),
+        epoch=1, request_digest="0" * 64, window_ms=5000, valid_until=None, sent_at=clock.now(),
+    )  # fmt: skip
+    with store.transaction() as books:
+        books.add_attempt(attempt)
+        events.begin_submit(books, books.order(order.pk), attempt=attempt_id, epoch=1)
+    order.refresh_from_db()
     return order
 
 
 def moved(order: Order, to: Status, **options: Any) -> Order:
     """Move an order by the writer of order state."""
-    with feed.transaction():
-        order = events.lock(order.pk)
+    with store.transaction() as books:
         assert events.record(
-            order, to.value, source="test", received_at=options.pop("received_at", at(0)), to=to, **options
-        )
+            books, books.order(order.pk), to.value, source="test", received_at=options.pop("received_at", at(0)), to=to, **options
+        )  # fmt: skip
+    order.refresh_from_db()
     return order
 
 
@@ -99,13 +102,13 @@ def apply(order: Order, *statements: OrderReport | FillReport, is_final: bool = 
     """Apply statements one transaction each, as the owner does; return what came of them."""
     results: list[object] = []
     for statement in statements:
-        with feed.transaction():
-            locked = events.lock(order.pk)
+        with store.transaction() as books:
+            row = books.order(order.pk)
             if isinstance(statement, FillReport):
-                results.append(events.apply_fill(locked, statement, source="test", received_at=at(1000)))
+                results.append(events.apply_fill(books, row, statement, source="test", received_at=at(1000)))
             else:
                 results.append(
-                    events.apply_report(locked, statement, source="test", received_at=at(1000), is_final=is_final)
+                    events.apply_report(books, row, statement, source="test", received_at=at(1000), is_final=is_final)
                 )
     order.refresh_from_db()
     return results

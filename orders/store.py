@@ -1,0 +1,264 @@
+"""The books' store on PostgreSQL: orders read by the set, a whole transaction written in one round trip."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from orders import sql
+from orders.books import Aggregate, Books, Cache, Conflict, Fenced, TradeKey
+from orders.desk import DatabaseDesk
+from orders.rows import AnomalyRow, AttemptRow, FillRow, LetterRow, OrderRow, PositionRow
+from project.lib import clock, failpoints, feed
+
+ORDERS = sql.table(
+    "orders_order", id="uuid", account="text account_id", client_order_id="text", body_digest="text", symbol="text",
+    side="text", type="text", quantity="numeric", price="numeric", trigger_price="numeric", trailing_offset="numeric",
+    time_in_force="text", post_only="bool", reduce_only="bool", expires_at="timestamptz", strategy="text", source="text",
+    is_external="bool", group="uuid group_id", group_role="text", status="text", mutation="text", filled_quantity="numeric",
+    filled_value="numeric", reason_code="text", reason_message="text", reason_venue_code="text", venue_order_id="text",
+    submit_tries="smallint", trigger_state="text", trigger_extreme="numeric", ended_at="timestamptz",
+    last_price_seen="numeric", version="bigint", created_at="timestamptz", updated_at="timestamptz",
+)  # fmt: skip
+ORDER_CHANGES = (
+    "quantity", "price", "trigger_price", "trailing_offset", "expires_at", "status", "mutation", "filled_quantity",
+    "filled_value", "reason_code", "reason_message", "reason_venue_code", "venue_order_id", "submit_tries",
+    "trigger_state", "trigger_extreme", "ended_at", "version", "updated_at",
+)  # fmt: skip
+CHANGED_ORDERS = sql.Table("orders_order", tuple(c for c in ORDERS.columns if c[1] == "id" or c[1] in ORDER_CHANGES))
+ATTEMPTS = sql.table(
+    "orders_attempt", id="uuid", order="uuid order_id", account="text account_id", action="text", venue_client_id="text",
+    epoch="bigint", request_digest="text", window_ms="int", valid_until="timestamptz", sent_at="timestamptz",
+    request="jsonb", outcome="text", outcome_at="timestamptz", code="text", message="text", venue_order_id="text",
+    evidence="jsonb", lookups_absent="int", last_lookup_at="timestamptz", resolved_at="timestamptz", resolution="text",
+)  # fmt: skip
+ATTEMPT_CHANGES = (
+    "outcome", "outcome_at", "code", "message", "venue_order_id", "evidence", "lookups_absent", "last_lookup_at",
+    "resolved_at", "resolution",
+)  # fmt: skip
+CHANGED_ATTEMPTS = sql.Table(
+    "orders_attempt", tuple(c for c in ATTEMPTS.columns if c[1] == "id" or c[1] in ATTEMPT_CHANGES)
+)
+LETTERS = sql.table(
+    "orders_deadletter", id="uuid", order="uuid order_id", attempt="uuid attempt_id", account="text account_id", cause="text",
+    explanation="text", status="text", money_at_risk="numeric", money_at_risk_asset="text", evidence="jsonb",
+    looked_at="timestamptz", resolution="text", resolution_reason="text", resolved_by="text", created_at="timestamptz",
+    resolved_at="timestamptz",
+)  # fmt: skip
+LETTER_CHANGES = ("status", "evidence", "looked_at", "resolution", "resolution_reason", "resolved_by", "resolved_at")
+INTENTS = sql.table("orders_intent", id="uuid", done_at="timestamptz", result="text")
+FILLS = sql.table(
+    "orders_fill", id="uuid", order="uuid order_id", account="text account_id", symbol="text", side="text", price="numeric",
+    quantity="numeric", quote_quantity="numeric", fee="numeric", fee_asset="text", liquidity="text", venue_trade_id="text",
+    venue_order_id="text", source="text", executed_at="timestamptz", recorded_at="timestamptz",
+)  # fmt: skip
+POSTINGS = sql.table(
+    "orders_posting", entry="uuid", leg="smallint", account="text account_id", asset="text", book="text", amount="numeric",
+    cause="text", fill="uuid fill_id", reference="text", memo="text", posted_at="timestamptz",
+)  # fmt: skip
+EVENTS = sql.table(
+    "orders_orderevent", order="uuid order_id", kind="text", status_before="text", status_after="text", data="jsonb",
+    source="text", occurred_at="timestamptz", received_at="timestamptz", recorded_at="timestamptz",
+)  # fmt: skip
+ANOMALIES = sql.table(
+    "orders_anomaly", account="text account_id", kind="text", subject="text", order="uuid order_id", fill="uuid fill_id",
+    data="jsonb", seen_at="timestamptz",
+)  # fmt: skip
+_ORDER_INSERT = ORDERS.insert()
+_ORDER_UPDATE = CHANGED_ORDERS.update(
+    ORDER_CHANGES, extra="version_before bigint", condition=" AND t.version = v.version_before"
+)
+_ATTEMPT_INSERT, _ATTEMPT_UPDATE = ATTEMPTS.insert(), CHANGED_ATTEMPTS.update(ATTEMPT_CHANGES)
+_LETTER_INSERT, _LETTER_UPDATE = LETTERS.insert(), LETTERS.update(LETTER_CHANGES)
+_INTENT_UPDATE = INTENTS.update(("done_at", "result"))
+_FILL_INSERT, _POSTING_INSERT, _ANOMALY_INSERT = FILLS.insert(), POSTINGS.insert(), ANOMALIES.insert()
+_TOTALS = (
+    "INSERT INTO orders_balance (account_id, asset, total, updated_at) "
+    "SELECT v.*, now() FROM unnest(%s::text[], %s::text[], %s::numeric[]) AS v "
+    "ON CONFLICT (account_id, asset) DO UPDATE SET total = orders_balance.total + EXCLUDED.total, updated_at = now()"
+)
+_POSITIONS = (
+    "INSERT INTO orders_position AS p (account_id, symbol, quantity, entry_price, realised_pnl, updated_at) "
+    "SELECT v.account, v.symbol, v.quantity, v.entry_price, v.realised_pnl, now() FROM unnest(%s::text[], %s::text[], "
+    "%s::numeric[], %s::numeric[], %s::numeric[]) AS v(account, symbol, quantity, entry_price, realised_pnl) "
+    "ON CONFLICT (account_id, symbol) DO UPDATE SET quantity = EXCLUDED.quantity, entry_price = EXCLUDED.entry_price, "
+    "realised_pnl = EXCLUDED.realised_pnl, updated_at = now() WHERE (p.account_id, p.symbol, p.quantity, p.realised_pnl) "
+    "IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::numeric[], %s::numeric[]))"
+)
+_EVENT_NAMES = ", ".join(f"v.{column}" + ("::jsonb" if kind == "jsonb" else "") for _, column, kind in EVENTS.columns)
+_EVENTS = (
+    "WITH counter AS (UPDATE venues_account SET event_sequence = event_sequence + %s WHERE code = %s "
+    "RETURNING event_sequence - %s AS base) "
+    f"INSERT INTO orders_orderevent (account_id, sequence, {EVENTS.read()}) "
+    f"SELECT %s, counter.base + v.number, {_EVENT_NAMES} FROM counter, "
+    + EVENTS.unnested().replace(") AS v(", ") WITH ORDINALITY AS v(").removesuffix(")") + ", number)"
+)  # fmt: skip
+_GATES = (
+    "SELECT v.account FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS v(account, epoch, revision) "
+    "JOIN orders_accountlease l ON l.account_id = v.account AND l.epoch = v.epoch AND l.expires_at > clock_timestamp() "
+    "WHERE v.revision IS NULL OR v.revision = coalesce((SELECT value FROM lib_rulesrevision WHERE id = 1), 0)"
+)
+_LETTER_READ = LETTERS.read("l")
+
+
+class Store(DatabaseDesk):
+    """Reads and writes inside the transaction that is open on this thread."""
+
+    def aggregates(self, order_ids: Sequence[uuid.UUID]) -> Iterator[Aggregate]:
+        """Return orders with their attempts (oldest first) and open dead letters."""
+        wanted = list(order_ids)
+        attempts: dict[uuid.UUID, list[AttemptRow]] = {order_id: [] for order_id in wanted}
+        letters: dict[uuid.UUID, list[LetterRow]] = {order_id: [] for order_id in wanted}
+        found = sql.rows(f"SELECT {ORDERS.read()} FROM orders_order WHERE id = ANY(%s)", wanted)
+        orders = [OrderRow(**dict(zip(_ORDER_FIELDS, row, strict=True))) for row in found]
+        sent = [order.id for order in orders if order.submit_tries or order.status not in {"queued", "received"}]
+        if sent:
+            query = f"SELECT {ATTEMPTS.read()} FROM orders_attempt WHERE order_id = ANY(%s) ORDER BY sent_at, id"
+            for row in sql.rows(query, sent):
+                attempt = AttemptRow(**dict(zip(_ATTEMPT_FIELDS, row, strict=True)))
+                attempts[attempt.order].append(attempt)
+            query = (
+                f"SELECT {_LETTER_READ}, a.action FROM orders_deadletter l LEFT JOIN orders_attempt a ON a.id = l.attempt_id "
+                "WHERE l.order_id = ANY(%s) AND l.status = 'open' ORDER BY l.created_at"
+            )
+            for row in sql.rows(query, sent):
+                letter = LetterRow(**dict(zip(_LETTER_FIELDS, row, strict=True)))
+                letter.action = letter.action or "submit"
+                letters[letter.order].append(letter)
+        return iter([Aggregate(order, attempts[order.id], letters[order.id]) for order in orders])
+
+    def find(
+        self, account: str, client_ids: Sequence[str], venue_ids: Sequence[tuple[str, str]]
+    ) -> Sequence[uuid.UUID]:
+        """Return the orders that own these client ids or (symbol, venue order id) pairs."""
+        symbols, names = [symbol for symbol, _ in venue_ids], [name for _, name in venue_ids]
+        query = (
+            "SELECT order_id FROM orders_attempt WHERE account_id = %s AND venue_client_id = ANY(%s) UNION "
+            "SELECT id FROM orders_order WHERE account_id = %s AND (symbol, venue_order_id) IN "
+            "(SELECT * FROM unnest(%s::text[], %s::text[])) UNION SELECT a.order_id FROM orders_attempt a "
+            "JOIN orders_order o ON o.id = a.order_id WHERE a.account_id = %s AND a.venue_order_id = ANY(%s) "
+            "AND (o.symbol, a.venue_order_id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))"
+        )
+        found = sql.rows(query, account, list(client_ids), account, symbols, names, account, names, symbols, names)
+        return [row[0] for row in found]
+
+    def fills(self, keys: Sequence[TradeKey]) -> list[FillRow]:
+        """Return which of these trades are booked."""
+        columns = [list(column) for column in zip(*keys, strict=True)] or [[], [], [], []]
+        query = (
+            f"SELECT {FILLS.read()} FROM orders_fill WHERE (account_id, symbol, venue_trade_id, side) IN "
+            "(SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]))"
+        )
+        return [FillRow(**dict(zip(_FILL_FIELDS, row, strict=True))) for row in sql.rows(query, *columns)]
+
+    def position(self, account: str, symbol: str) -> PositionRow | None:
+        """Return a position, or None."""
+        query = "SELECT quantity, entry_price, realised_pnl FROM orders_position WHERE account_id = %s AND symbol = %s"
+        for quantity, entry_price, realised_pnl in sql.rows(query, account, symbol):
+            return PositionRow(
+                account=account, symbol=symbol, quantity=quantity, entry_price=entry_price, realised_pnl=realised_pnl
+            )
+        return None
+
+    def is_noted(self, anomaly: AnomalyRow, within_seconds: float) -> bool:
+        """Say whether the same anomaly was noted lately."""
+        query = (
+            "SELECT 1 FROM orders_anomaly WHERE account_id = %s AND kind = %s AND subject = %s AND data = %s::jsonb "
+            "AND seen_at > %s - make_interval(secs => %s) LIMIT 1"
+        )
+        data = json.dumps(anomaly.data)
+        found = sql.rows(query, anomaly.account, anomaly.kind, anomaly.subject, data, clock.now(), within_seconds)
+        return bool(found)
+
+    def write(self, books: Books) -> None:
+        """Store every change of the books. Raises Conflict or Fenced; then nothing is stored."""
+        for said in books.announcements.values():
+            feed.announce(said.topic, said.kind, said.object_id, account=said.account, data=said.data)
+        for account in sorted(books.wakes):
+            feed.wake(account)
+        checks: list[tuple[int, int, type[Exception]]] = []
+        with sql.flush() as flush:
+            _write_orders(flush, books, checks)
+            _write_money(flush, books, checks)
+            _write_log(flush, books)
+            numbering = feed.numbering()
+            if numbering is not None:
+                flush.add(*numbering)
+        for number, expected, error in checks:
+            if flush.count(number) != expected:
+                raise error
+        if books.fills:
+            failpoints.reach("P10")
+
+
+def _write_orders(flush: sql.Flush, books: Books, checks: list[tuple[int, int, type[Exception]]]) -> None:
+    if books.gates:
+        accounts = list(books.gates)
+        epochs = [books.gates[account][0] for account in accounts]
+        revisions = [books.gates[account][1] for account in accounts]
+        checks.append((flush.add(_GATES, [accounts, epochs, revisions]), len(accounts), Fenced))
+    if books.new_orders:
+        flush.add(_ORDER_INSERT, ORDERS.values(books.new_orders))
+    if books.changed_orders:
+        changed = sorted(books.changed_orders.values(), key=lambda pair: pair[0].id)
+        values = [*CHANGED_ORDERS.values(order for order, _ in changed), [version for _, version in changed]]
+        checks.append((flush.add(_ORDER_UPDATE, values), len(changed), Conflict))
+    if books.new_attempts:
+        flush.add(_ATTEMPT_INSERT, ATTEMPTS.values(books.new_attempts))
+    if books.changed_attempts:
+        flush.add(_ATTEMPT_UPDATE, CHANGED_ATTEMPTS.values(books.changed_attempts.values()))
+    if books.new_letters:
+        flush.add(_LETTER_INSERT, LETTERS.values(books.new_letters))
+    if books.changed_letters:
+        flush.add(_LETTER_UPDATE, LETTERS.values(books.changed_letters.values()))
+    if books.changed_intents:
+        flush.add(_INTENT_UPDATE, INTENTS.values(books.changed_intents.values()))
+
+
+def _write_money(flush: sql.Flush, books: Books, checks: list[tuple[int, int, type[Exception]]]) -> None:
+    if books.fills:
+        flush.add(_FILL_INSERT, FILLS.values(books.fills))
+    if books.postings:
+        flush.add(_POSTING_INSERT, POSTINGS.values(books.postings))
+    if books.totals:
+        keys = sorted(books.totals)
+        flush.add(_TOTALS, [[k[0] for k in keys], [k[1] for k in keys], [books.totals[key] for key in keys]])
+    if books.changed_positions:
+        pairs = [books.changed_positions[key] for key in sorted(books.changed_positions)]
+        values: list[list[Any]] = [
+            [getattr(after, name) for after, _ in pairs]
+            for name in ("account", "symbol", "quantity", "entry_price", "realised_pnl")
+        ]
+        values += [
+            [getattr(before, name) for _, before in pairs] for name in ("account", "symbol", "quantity", "realised_pnl")
+        ]
+        checks.append((flush.add(_POSITIONS, values), len(pairs), Conflict))
+    if books.anomalies:
+        flush.add(_ANOMALY_INSERT, ANOMALIES.values(books.anomalies))
+
+
+def _write_log(flush: sql.Flush, books: Books) -> None:
+    by_account: dict[str, list[Any]] = {}
+    for event in books.events:
+        by_account.setdefault(event.account, []).append(event)
+    for account in sorted(by_account):  # after the rows: everybody locks orders before the account's counter
+        events = by_account[account]
+        flush.add(_EVENTS, [len(events), account, len(events), account, *EVENTS.values(events)])
+
+
+@contextmanager
+def transaction() -> Iterator[Books]:
+    """Open the books for one transaction of a process that owns no account: intake, a correction, a test."""
+    with feed.transaction():
+        books = Books(Store(), Cache(), is_careful=True)
+        yield books
+        books.commit()
+
+
+_ORDER_FIELDS = [attribute for attribute, _, _ in ORDERS.columns]
+_ATTEMPT_FIELDS = [attribute for attribute, _, _ in ATTEMPTS.columns]
+_FILL_FIELDS = [attribute for attribute, _, _ in FILLS.columns]
+_LETTER_FIELDS = [*(attribute for attribute, _, _ in LETTERS.columns), "action"]
