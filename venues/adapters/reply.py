@@ -92,7 +92,7 @@ class Reply:
     def on_headers_complete(self) -> None:
         """Called by the parser. An interim answer (1xx) is forgotten, except a switch of protocol nobody asked for."""
         self._status = self._parser.get_status_code()
-        if self._status == 101:
+        if self._status == 101 or self._parser.get_http_version() not in ("1.1", "1.0"):
             raise BadReply("malformed")
         if self._is_to_head and self._status >= 200:
             self.is_complete = True

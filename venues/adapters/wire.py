@@ -243,9 +243,9 @@ class _Connection(asyncio.Protocol):
             self._finish()
 
     def eof_received(self) -> None:
-        """Take an end for the end of a body only where nothing else marks it."""
+        """Take an end for the end of a body only where nothing else marks it; under TLS asyncio hides whether it was signed."""
         self.may_be_used_again = False
-        if self._answer is not None and self._answer.ends_with_the_connection():
+        if self._answer is not None and self.origin.scheme == "http" and self._answer.ends_with_the_connection():
             self._answer.is_complete = True
             self._finish()
 
