@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from orders import sql
-from orders.books import Aggregate, Books, Cache, Conflict, Fenced, TradeKey
+from orders.books import Books, Conflict, Fenced, TradeKey
+from orders.cache import Aggregate, Cache
 from orders.desk import DatabaseDesk
 from orders.rows import AnomalyRow, AttemptRow, FillRow, LetterRow, OrderRow, PositionRow
 from project.lib import clock, failpoints, feed

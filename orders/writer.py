@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from orders.books import Books, Cache, Conflict, Fenced
+from orders.books import Books, Conflict, Fenced
+from orders.cache import Cache
 from orders.store import Store
 from project.lib import failpoints, feed
 
