@@ -1,11 +1,44 @@
-"""Balances with holds, and what each account has done."""
+"""Balances with holds, and what each account has done, found by symbol, time and client id without scanning."""
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
+from typing import Generic, TypeVar
 
-from venues.paper.orders import NOTHING, Fill, Order
+from venues.paper.orders import NOTHING, OPEN_STATUSES, Fill, Order, OrderRequest
 
-LOOK_BACK_MICROSECONDS = 900_000_000
+Transfer = tuple[int, str, Decimal]
+Row = TypeVar("Row", Order, Fill)
+
+
+@dataclass(frozen=True, slots=True)
+class Span(Generic[Row]):
+    """A part of a list in order of time, read from either end without copying the rest."""
+
+    rows: list[Row]
+    low: int
+    high: int
+
+    def __len__(self) -> int:
+        return max(self.high - self.low, 0)
+
+    def first(self, limit: int, is_shown: Callable[[Row], bool]) -> list[Row]:
+        """Return the oldest that are shown, oldest first."""
+        indexes = range(self.low, self.high)
+        return list(islice((self.rows[index] for index in indexes if is_shown(self.rows[index])), limit))
+
+    def last(self, limit: int, is_shown: Callable[[Row], bool], offset: int = 0) -> list[Row]:
+        """Return the newest that are shown but for an offset, newest first."""
+        indexes = range(self.high - 1, self.low - 1, -1)
+        shown = (self.rows[index] for index in indexes if is_shown(self.rows[index]))
+        return list(islice(shown, offset, offset + limit))
+
+    def count(self, is_shown: Callable[[Row], bool]) -> int:
+        """Return how many are shown, by looking at each."""
+        return sum(1 for index in range(self.low, self.high) if is_shown(self.rows[index]))
 
 
 class Account:
@@ -17,11 +50,18 @@ class Account:
         self.held: dict[str, Decimal] = defaultdict(Decimal)
         self.orders: dict[str, Order] = {}
         self.open: dict[str, Order] = {}
+        self.open_by_symbol: dict[str, dict[str, Order]] = defaultdict(dict)
+        self.orders_by_symbol: dict[str, list[Order]] = defaultdict(list)
         self.open_client_ids: dict[str, Order] = {}
         self.by_client_id: dict[str, Order] = {}
         self.closed: list[Order] = []
+        self.closed_by_client_id: dict[str, list[Order]] = defaultdict(list)
         self.fills: list[Fill] = []
+        self.fills_by_symbol: dict[str, list[Fill]] = defaultdict(list)
+        self.fill_by_id: dict[str, Fill] = {}
+        self.transfers: list[Transfer] = []
         self.last_visible_at = 0
+        self.delay_longest = 0
 
     def free(self, asset: str) -> Decimal:
         """Return what the account may still spend."""
@@ -29,13 +69,39 @@ class Account:
 
     def admit(self, order: Order) -> None:
         """Register an accepted order and hold what it may spend."""
+        request = order.request
         self.orders[order.key] = order
         self.open[order.key] = order
-        client_order_id = order.request.client_order_id
-        if client_order_id:
-            self.open_client_ids[client_order_id] = order
-            self.by_client_id[client_order_id] = order
+        self.open_by_symbol[request.symbol][order.key] = order
+        self.orders_by_symbol[request.symbol].append(order)
+        if request.client_order_id:
+            self.open_client_ids[request.client_order_id] = order
+            self.by_client_id[request.client_order_id] = order
         self.set_hold(order, order.leaves * order.unit_hold)
+
+    def rename(self, order: Order, request: OrderRequest) -> None:
+        """Give an open order the request that an amendment made of its own."""
+        before = order.request.client_order_id
+        if self.open_client_ids.get(before) is order:
+            del self.open_client_ids[before]
+        order.request = request
+        if request.client_order_id:
+            self.open_client_ids[request.client_order_id] = order
+            self.by_client_id[request.client_order_id] = order
+
+    def add_fill(self, fill: Fill) -> None:
+        """Remember a fill under every way it is asked for."""
+        self.fills.append(fill)
+        self.fills_by_symbol[fill.order.request.symbol].append(fill)
+        self.fill_by_id[fill.trade_id] = fill
+        self.told(fill.at, fill.visible_at)
+
+    def told(self, at: int, visible_at: int) -> None:
+        """Note when something becomes visible."""
+        if visible_at > self.last_visible_at:
+            self.last_visible_at = visible_at
+        if visible_at - at > self.delay_longest:
+            self.delay_longest = visible_at - at
 
     def set_hold(self, order: Order, hold: Decimal) -> None:
         """Change what is reserved for an order."""
@@ -45,33 +111,46 @@ class Account:
     def close(self, order: Order) -> None:
         """Release an order that ended."""
         self.set_hold(order, NOTHING)
-        self.open.pop(order.key, None)
+        if self.open.pop(order.key, None) is None:
+            return
+        del self.open_by_symbol[order.request.symbol][order.key]
         client_order_id = order.request.client_order_id
         if self.open_client_ids.get(client_order_id) is order:
             del self.open_client_ids[client_order_id]
+        if client_order_id:
+            self.closed_by_client_id[client_order_id].append(order)
         self.closed.append(order)
 
-    def visible_open_orders(self, moment: int, now: int) -> list[Order]:
+    def visible_open_orders(self, moment: int, now: int, symbol: str | None = None) -> list[Order]:
         """Return the orders that look open to the outside at a moment, oldest first."""
-        candidates = list(self.open.values())
-        if moment < now or self.last_visible_at > now:
-            candidates += self._recently_closed(now)
-        shown = [order for order in candidates if _looks_open(order, moment)]
-        return sorted(shown, key=lambda order: order.created_at)
+        still_open = self.open if symbol is None else self.open_by_symbol[symbol]
+        if moment >= now and self.last_visible_at <= now:
+            return [order for order in still_open.values() if moment >= order.hidden_until]
+        candidates = list(still_open.values())
+        candidates += [
+            order for order in self._closed_since(min(moment, now)) if symbol in (None, order.request.symbol)
+        ]
+        shown = [order for order in candidates if looks_open(order, moment)]
+        return sorted(shown, key=lambda order: (order.created_at, order.number))
 
-    def visible_balance(self, asset: str, now: int) -> tuple[Decimal, Decimal]:
-        """Return (total, held) as the outside sees them: fills not yet reported are not in them."""
+    def visible_balance(self, asset: str, moment: int) -> tuple[Decimal, Decimal]:
+        """Return (total, held) as the outside sees them at a moment: what it is not told of yet is not in them."""
         total, held = self.total[asset], self.held[asset]
-        if self.last_visible_at <= now:
+        if self.last_visible_at <= moment:
             return total, held
         for fill in reversed(self.fills):
-            if fill.at < now - LOOK_BACK_MICROSECONDS:
+            if fill.at <= moment - self.delay_longest:
                 break
-            if fill.visible_at > now:
+            if fill.visible_at > moment:
                 total -= movements(fill).get(asset, NOTHING)
-        for order in [*self.open.values(), *self._recently_closed(now)]:
+        for at, moved, amount in reversed(self.transfers):
+            if at <= moment:
+                break
+            if moved == asset:
+                total -= amount
+        for order in [*self.open.values(), *self._closed_since(moment)]:
             if order.hold_asset == asset:
-                version = order.version_at(now)
+                version = order.told_version(moment)
                 held += (version.hold if version else NOTHING) - order.hold
         return total, held
 
@@ -83,10 +162,31 @@ class Account:
         """Return the assets the account ever held."""
         return sorted(self.total)
 
-    def _recently_closed(self, now: int) -> list[Order]:
+    def closed_between(self, start: int, end: int, client_order_id: str = "") -> "Span[Order]":
+        """Return the orders that ended after a start and not after an end."""
+        closed = self.closed_by_client_id.get(client_order_id, []) if client_order_id else self.closed
+        return Span(closed, bisect_right(closed, start, key=_ended_at), bisect_right(closed, end, key=_ended_at))
+
+    def fills_between(self, start: int, end: int, symbol: str | None = None, number: int = 0) -> "Span[Fill]":
+        """Return the fills from a start to an end, both included, whose trades are numbered from a number on."""
+        fills = self.fills if symbol is None else self.fills_by_symbol[symbol]
+        low = bisect_left(fills, start, key=_filled_at)
+        if number:
+            low = max(low, bisect_left(fills, number, key=_trade_number_of))
+        return Span(fills, low, bisect_right(fills, end, key=_filled_at))
+
+    def orders_between(self, symbol: str, start: int, end: int, number: int = 0) -> "Span[Order]":
+        """Return the orders of a symbol made from a start to an end, both included, numbered from a number on."""
+        orders = self.orders_by_symbol[symbol]
+        low = bisect_left(orders, start, key=_made_at)
+        if number:
+            low = max(low, bisect_left(orders, number, key=_number_of))
+        return Span(orders, low, bisect_right(orders, end, key=_made_at))
+
+    def _closed_since(self, moment: int) -> list[Order]:
         recent = []
         for order in reversed(self.closed):
-            if order.versions[-1].at < now - LOOK_BACK_MICROSECONDS:
+            if order.versions[-1].at <= moment - self.delay_longest:
                 break
             recent.append(order)
         return recent
@@ -101,6 +201,27 @@ def movements(fill: Fill) -> dict[str, Decimal]:
     return changes
 
 
-def _looks_open(order: Order, moment: int) -> bool:
+def looks_open(order: Order, moment: int) -> bool:
+    """Tell whether reads show an order as open at a moment."""
     version = order.version_at(moment)
-    return version is not None and version.status in ("new", "partially_filled")
+    return version is not None and version.status in OPEN_STATUSES
+
+
+def _ended_at(order: Order) -> int:
+    return order.versions[-1].at
+
+
+def _filled_at(fill: Fill) -> int:
+    return fill.at
+
+
+def _number_of(order: Order) -> int:
+    return order.number
+
+
+def _made_at(order: Order) -> int:
+    return order.created_at
+
+
+def _trade_number_of(fill: Fill) -> int:
+    return fill.trade_number

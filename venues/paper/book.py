@@ -16,7 +16,7 @@ class Book:
         self.prices: dict[str, list[Decimal]] = {"buy": [], "sell": []}
         self.levels: dict[str, dict[Decimal, dict[int, Resting]]] = {"buy": {}, "sell": {}}
         self.revision = 1
-        self.touched: set[tuple[str, Decimal]] = set()
+        self.touched: dict[tuple[str, Decimal], None] = {}
 
     def add(self, resting: Resting) -> None:
         """Put an order behind all others of its price."""
@@ -42,7 +42,7 @@ class Book:
     def touch(self, resting: Resting) -> None:
         """Note that a level changed."""
         self.revision += 1
-        self.touched.add((resting.side, resting.price))
+        self.touched[(resting.side, resting.price)] = None
 
     def best_price(self, side: str) -> Decimal | None:
         """Return the best price of a side, None when it is empty."""
@@ -57,10 +57,10 @@ class Book:
         return None if price is None else next(iter(self.levels[side][price].values()))
 
     def walk(self, side: str) -> Iterator[Resting]:
-        """Yield a side's orders in the order in which they would trade."""
+        """Yield a side's orders in the order in which they would trade; the book must not change meanwhile."""
         prices = self.prices[side]
-        for price in list(reversed(prices) if side == "buy" else prices):
-            yield from list(self.levels[side][price].values())
+        for price in reversed(prices) if side == "buy" else prices:
+            yield from self.levels[side][price].values()
 
     def quantity_at(self, side: str, price: Decimal) -> Decimal:
         """Return the quantity that stands at a price."""

@@ -6,9 +6,10 @@ from typing import Any
 
 from aiohttp import web
 
+from venues.paper.blueprint import Blueprint
 from venues.paper.messages import plain
 from venues.paper.orders import Order, OrderRequest, Rejected, Resting
-from venues.paper.world import Blueprint, World
+from venues.paper.world import World
 from venues.paper.worlds import Worlds
 
 PAGE_MAX = 5000
@@ -53,6 +54,8 @@ class Control:
             flow_steps_per_second=float(asked.get("flow_steps_per_second", 0)),
             markets=asked.get("markets"),
             accounts=list(asked.get("accounts") or []),
+            personality=dict(asked.get("personality") or {}),
+            limits=dict(asked.get("limits") or {}),
         )
         for account in blueprint.accounts:
             if not account.get("api_key") or not account.get("secret"):
@@ -172,17 +175,7 @@ class Control:
 
     def _describe(self, world: World) -> Json:
         prefix = f"{self.address}/{world.exchange.name}/{world.blueprint.world}"
-        return {
-            "exchange": world.exchange.name,
-            "world": world.blueprint.world,
-            "rest_url": f"http://{prefix}",
-            "ws_url": f"ws://{prefix}",
-            "seed": world.blueprint.seed,
-            "flow_steps_per_second": world.blueprint.flow_steps_per_second,
-            "markets": list(world.engine.markets),
-            "accounts": list(world.keys),
-            "journal_records": len(world.journal),
-        }
+        return world.describe() | {"rest_url": f"http://{prefix}", "ws_url": f"ws://{prefix}"}
 
     _ROUTES: dict[tuple[str, str], Callable[["Control", Json], Awaitable[web.Response]]] = {
         ("GET", "health"): _health,

@@ -3,17 +3,30 @@
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
 
-from venues.paper.accounts import Account, movements
 from venues.paper.book import OPPOSITE, Book, crosses
+from venues.paper.holdings import Holdings
 from venues.paper.markets import Exchange, Market
-from venues.paper.orders import NOTHING, Fact, Fill, Order, OrderRequest, Print, Rejected, Resting, Version
+from venues.paper.orders import (
+    NOTHING,
+    TRIGGER_TYPES,
+    Fact,
+    Fill,
+    Order,
+    OrderRequest,
+    Print,
+    Rejected,
+    Resting,
+    Version,
+)
+from venues.paper.pricing import available, check_filters, fee_asset_of, holding, quantity_for_quote, taking_cost
+from venues.paper.triggers import Triggers, direction, has_reached
 
 QUANTUM = Decimal("0.00000001")
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ234567"
 PRINTS_KEPT = 500
-HOUSE_WEALTH = Decimal(10) ** 12
 
 
 class MarketState:
@@ -22,6 +35,7 @@ class MarketState:
     def __init__(self, market: Market) -> None:
         self.market = market
         self.book = Book()
+        self.triggers = Triggers(market.price_step)
         self.order_number = 0
         self.trade_number = 0
         self.last_price = market.price_start
@@ -29,76 +43,50 @@ class MarketState:
         self.prints_total = 0
 
 
-class Engine:
-    """Accept, match and cancel orders; every change leaves a Fact in `facts`; balances are conserved or it raises."""
+class Engine(Holdings):
+    """Accept, match, amend and cancel orders; every change leaves a Fact in `facts`; balances are conserved or it raises."""
 
     def __init__(self, exchange: Exchange, markets: Iterable[Market], now: Callable[[], int], salt: str = "") -> None:
-        self.exchange = exchange
+        super().__init__(exchange, sorted({asset for market in markets for asset in (market.base, market.quote)}), now)
         self.markets = {market.symbol: MarketState(market) for market in markets}
-        self.now = now
         self.salt = salt
-        self.accounts: dict[str, Account] = {}
-        self.house = Account("house")
-        self.fees = Account("fees")
-        self.supply: dict[str, Decimal] = {}
-        self.facts: list[Fact] = []
         self.fill_delay: Callable[[Order], int] = lambda order: 0
-        self.text_number = 0
-        for asset in sorted({asset for market in markets for asset in (market.base, market.quote)}):
-            self.supply[asset] = self.house.total[asset] = HOUSE_WEALTH
-
-    def open_account(self, api_key: str) -> Account:
-        """Add an empty account."""
-        account = self.accounts[api_key] = Account(api_key)
-        return account
-
-    def transfer(self, api_key: str, asset: str, amount: Decimal) -> Fact:
-        """Move money in (positive) or out (negative) of an account, from or to the world outside."""
-        self.apply_transfer(api_key, asset, amount)
-        at = self.now()
-        kind = "deposited" if amount >= 0 else "debited"
-        balances = self.accounts[api_key].balances((asset,))
-        fact = Fact(kind, api_key, at, at, balances, asset=asset, amount=abs(amount))
-        self.facts.append(fact)
-        return fact
-
-    def apply_transfer(self, api_key: str, asset: str, amount: Decimal) -> None:
-        """Book a transfer without telling anybody."""
-        self.accounts[api_key].total[asset] += amount
-        self.supply[asset] = self.supply.get(asset, NOTHING) + amount
-        self.check_conserved((asset,))
+        self.excess: Callable[[Order], Decimal] = lambda order: NOTHING
+        self.client_ids_unique = True
 
     def place(self, request: OrderRequest) -> Order:
-        """Accept an order and match it. Raises Rejected when the exchange refuses it."""
+        """Accept an order and match it, or let it wait for its trigger. Raises Rejected when it is refused."""
         state = self._state(request.symbol)
         if request.quote_quantity is not None:
-            request = self._sized_by_quote(state, request)
+            sized = quantity_for_quote(state.book, state.market, request.side, request.quote_quantity)
+            request = replace(request, quantity=sized, quote_quantity=None)
         self.check(request)
         order = self._new_order(state, request)
+        if request.type in TRIGGER_TYPES:
+            self._wait(state, order)
         self._tell("accepted", order, order.record_version(order.created_at, order.created_at))
-        limit = None if request.type == "market" else order.price
-        if request.time_in_force != "FOK" or self._available(state, request.side, limit) >= order.leaves:
-            self.match(state, order, limit)
-        if not order.leaves:
-            return order
-        if request.type == "market" or request.time_in_force in ("IOC", "FOK"):
-            self._end(order, "expired", "remainder of an order that must trade at once")
-        else:
-            state.book.add(order)
+        if order.is_working:
+            self._work(state, order)
+        self._settle(state)
         return order
 
     def check(self, request: OrderRequest) -> None:
-        """Raise Rejected when an order may not be accepted: filters, client id, post-only, balance."""
+        """Raise Rejected when an order may not be accepted: filters, client id, trigger, post-only, balance."""
         state = self._state(request.symbol)
-        market = state.market
         account = self.accounts[request.account]
-        _check_filters(market, request, state.last_price)
-        if request.client_order_id and request.client_order_id in account.open_client_ids:
+        check_filters(state.market, request, state.last_price)
+        if self.client_ids_unique and request.client_order_id and request.client_order_id in account.open_client_ids:
             raise Rejected("duplicate_client_order_id")
+        self._check_trigger(state, request)
         best = state.book.best_price(OPPOSITE[request.side])
         if request.post_only and best is not None and crosses(request.side, request.price, best):
             raise Rejected("would_take")
-        asset, needed = self._needed(state, request)
+        if request.type == "market":
+            asset, needed = taking_cost(self.exchange, state.book, request, request.quantity)
+        else:
+            trigger = request.trigger_price or (state.last_price if request.is_trailing else None)
+            asset, unit_hold = holding(self.exchange, request, trigger)
+            needed = unit_hold * request.quantity
         if needed > account.free(asset):
             raise Rejected("insufficient_funds")
 
@@ -106,8 +94,74 @@ class Engine:
         """Take an order out of the book. Raises Rejected when it is not open any more."""
         if not order.is_open:
             raise Rejected("unknown_order")
-        self.markets[order.request.symbol].book.remove(order)
+        self.withdraw(order)
         self._end(order, "cancelled", reason)
+
+    def expire(self, order: Order, reason: str) -> None:
+        """End an order whose time is over; one that is not open any more is left alone."""
+        if order.is_open:
+            self.withdraw(order)
+            self._end(order, "expired", reason)
+
+    def withdraw(self, order: Order) -> None:
+        """Take an order out of its book, or out of those that wait."""
+        state = self.markets[order.request.symbol]
+        if order.is_working:
+            state.book.remove(order)
+        else:
+            state.triggers.remove(order)
+
+    def amend(
+        self,
+        order: Order,
+        request: OrderRequest,
+        reason: str = "",
+    ) -> None:
+        """Change an open order in place to what `request` says; it keeps its place in the book unless its price
+        changes or its quantity grows. Raises Rejected, and then nothing has changed."""
+        if not order.is_open:
+            raise Rejected("unknown_order")
+        state, before = self.markets[request.symbol], order.request
+        if request == before:
+            raise Rejected("no_change")
+        check_filters(state.market, request, state.last_price)
+        moves = request.price != before.price or request.quantity > before.quantity
+        best = state.book.best_price(OPPOSITE[request.side])
+        if request.post_only and moves and best is not None and crosses(request.side, request.price, best):
+            raise Rejected("would_take")
+        leaves = request.quantity - order.executed
+        waits_at = None if order.is_working else request.trigger_price or order.trigger_price
+        asset, unit_hold = holding(self.exchange, request, waits_at)
+        if leaves * unit_hold - order.hold > self.accounts[request.account].free(asset):
+            raise Rejected("insufficient_funds")
+        if moves or not order.is_working:
+            self.withdraw(order)
+        self.apply_amendment(order, request, waits_at)
+        at = self.now()
+        self._tell("amended", order, order.record_version(at, at, reason), before=before)
+        if not order.leaves:
+            self.withdraw(order)
+            self._end(order, "cancelled", reason)
+        elif not order.is_working:
+            state.triggers.add(order, state.last_price)
+        elif moves:
+            self._work(state, order)
+        else:
+            state.book.touch(order)
+        self._settle(state)
+
+    def force_fill(self, order: Order, quantity: Decimal) -> None:
+        """Trade an open order with an anonymous participant, wherever the market is."""
+        state = self.markets[order.request.symbol]
+        if not order.is_working:
+            self._trigger(state, order)
+        price = order.price or state.last_price
+        state.book.remove(order)
+        order.price = price
+        self._trade(state, Resting(OPPOSITE[order.side], price, min(quantity, order.leaves)), order)
+        if order.is_open and not order.request.is_market:
+            state.book.add(order)
+        self._settle(state)
 
     def outside(self, symbol: str, quote: Resting, limit: Decimal | None, rests: bool = False) -> Decimal:
         """Let an anonymous participant trade; return what it filled, and let the rest stand when asked."""
@@ -117,18 +171,24 @@ class Engine:
         filled = wanted - quote.leaves
         if rests and quote.leaves:
             state.book.add(quote)
+        self._settle(state)
         return filled
 
     def outside_against(self, symbol: str, quote: Resting, limit: Decimal | None, key: str = "") -> list[Fill]:
         """Let an anonymous participant trade with accounts' resting orders alone, or with one of them."""
         state = self._state(symbol)
         fills: list[Fill] = []
+        wanted, partners = quote.leaves, []
         for resting in state.book.walk(OPPOSITE[quote.side]):
-            if not quote.leaves or not crosses(quote.side, limit, resting.price):
+            if wanted <= 0 or not crosses(quote.side, limit, resting.price):
                 break
             if isinstance(resting, Order) and (not key or resting.key == key):
-                self._trade(state, quote, resting)
-                fills.append(resting.fills[-1])
+                partners.append(resting)
+                wanted -= resting.leaves
+        for partner in partners:
+            self._trade(state, quote, partner)
+            fills.append(partner.fills[-1])
+        self._settle(state)
         return fills
 
     def match(self, state: MarketState, taker: Resting, limit: Decimal | None) -> None:
@@ -152,61 +212,15 @@ class Engine:
             return number, str(number)
         return number, text_id(prefix, f"{self.salt}:{state.market.symbol}:{number}")
 
-    def check_conserved(self, assets: Iterable[str]) -> None:
-        """Raise AssertionError unless what all participants own is exactly what was brought in."""
-        for asset in assets:
-            owned = self.house.total[asset] + self.fees.total[asset]
-            for account in self.accounts.values():
-                owned += account.total[asset]
-            if owned != self.supply[asset]:
-                raise AssertionError(f"{asset} is not conserved: {owned} owned, {self.supply[asset]} brought in")
-
-    def apply_fill(self, fill: Fill) -> None:
-        """Book a fill: balances, fee, hold and the order's sums."""
-        order = fill.order
-        account = self.accounts[order.request.account]
-        for asset, change in movements(fill).items():
-            account.total[asset] += change
-            self.house.total[asset] -= change
-        self.house.total[fill.fee_asset] -= fill.fee
-        self.fees.total[fill.fee_asset] += fill.fee
-        order.executed += fill.quantity
-        order.cost += fill.cost
-        order.fee += fill.fee
-        order.fills.append(fill)
-        account.fills.append(fill)
-        account.last_visible_at = max(account.last_visible_at, fill.visible_at)
-        order.status = "partially_filled" if order.leaves else "filled"
-        account.set_hold(order, order.leaves * order.unit_hold)
-        if not order.leaves:
-            account.close(order)
-
-    def holding(self, request: OrderRequest) -> tuple[str, Decimal]:
-        """Return the asset an order spends and how much of it is held for each unit of quantity."""
-        base, quote = request.symbol.split("/")
-        spent = quote if request.side == "buy" else base
-        if request.type == "market":
-            return spent, NOTHING
-        price = (request.price or NOTHING) if request.side == "buy" else Decimal(1)
-        rate = self.exchange.taker_rate if self._fee_asset(request) == spent else NOTHING
-        return spent, price * (1 + rate)
-
     def _trade(self, state: MarketState, taker: Resting, maker: Resting) -> None:
         quantity = min(taker.leaves, maker.leaves)
         price = maker.price
         number, trade_id = self.next_ids(state, "T")
-        cost = (price * quantity).quantize(QUANTUM, ROUND_DOWN)
         at = self.now()
         for resting, liquidity in ((maker, "maker"), (taker, "taker")):
             resting.leaves -= quantity
             if isinstance(resting, Order):
-                fee_rate = self.exchange.maker_rate if liquidity == "maker" else self.exchange.taker_rate
-                fee_asset = self._fee_asset(resting.request)
-                fee_base = quantity if fee_asset == state.market.base else cost
-                fee = (fee_base * fee_rate).quantize(QUANTUM, ROUND_DOWN)
-                visible_at = at + self.fill_delay(resting)
-                fill = Fill(resting, number, trade_id, price, quantity, cost, fee, fee_asset, liquidity, at, visible_at)
-                self._book_fill(state, fill)
+                self._book_fill(state, resting, number, trade_id, price, quantity, liquidity, at)
         if maker.leaves:
             state.book.touch(maker)
         else:
@@ -214,14 +228,79 @@ class Engine:
         state.last_price = price
         state.prints.append(Print(number, price, quantity, taker.side, at))
         state.prints_total += 1
+        state.triggers.see(price)
         self.check_conserved((state.market.base, state.market.quote))
 
-    def _book_fill(self, state: MarketState, fill: Fill) -> None:
-        order = fill.order
+    def _book_fill(
+        self,
+        state: MarketState,
+        order: Order,
+        number: int,
+        trade_id: str,
+        price: Decimal,
+        quantity: Decimal,
+        liquidity: str,
+        at: int,
+    ) -> None:
+        excess = self.excess(order)
+        if excess:
+            quantity, order.leaves = quantity + order.leaves + excess, NOTHING
+        cost = (price * quantity).quantize(QUANTUM, ROUND_DOWN)
+        rate = self.exchange.maker_rate if liquidity == "maker" else self.exchange.taker_rate
+        fee_asset = fee_asset_of(self.exchange, order.request)
+        fee = ((quantity if fee_asset == state.market.base else cost) * rate).quantize(QUANTUM, ROUND_DOWN)
+        visible_at = at + self.fill_delay(order)
+        fill = Fill(order, number, trade_id, price, quantity, cost, fee, fee_asset, liquidity, at, visible_at)
         self.apply_fill(fill)
-        version = order.record_version(fill.at, fill.visible_at)
-        assets = (state.market.base, state.market.quote)
-        self._tell("filled", order, version, fill, assets)
+        version = order.record_version(at, visible_at)
+        self._tell("filled", order, version, fill, (state.market.base, state.market.quote))
+
+    def _check_trigger(self, state: MarketState, request: OrderRequest) -> None:
+        trigger = request.trigger_price
+        if trigger is None or request.is_trailing or not self.exchange.refuses_immediate_trigger:
+            return
+        if has_reached(direction(request), trigger, state.last_price):
+            raise Rejected("would_trigger")
+
+    def _wait(self, state: MarketState, order: Order) -> None:
+        """Let an order wait for its trigger, unless the last price is there already."""
+        order.is_working, order.working_at = False, 0
+        state.triggers.add(order, state.last_price)
+        trigger = order.trigger_price
+        if trigger is None or order.request.is_trailing:
+            return
+        if has_reached(direction(order.request), trigger, state.last_price):
+            state.triggers.see(state.last_price)
+
+    def _settle(self, state: MarketState) -> None:
+        """Let the orders work that the last trades have triggered; what they trade may trigger more."""
+        while fired := state.triggers.take_fired():
+            for order in fired:
+                self._trigger(state, order)
+                self._work(state, order)
+
+    def _trigger(self, state: MarketState, order: Order) -> None:
+        state.triggers.remove(order)
+        self.apply_trigger(order, self.now())
+        self._tell("triggered", order, order.record_version(order.working_at, order.working_at))
+
+    def _work(self, state: MarketState, order: Order) -> None:
+        """Match an order, then end its rest or let it stand in the book."""
+        request = order.request
+        limit = None if request.is_market else order.price
+        if request.is_market and request.type != "market":
+            asset, needed = taking_cost(self.exchange, state.book, request, order.leaves)
+            if needed > self.accounts[request.account].free(asset):
+                self._end(order, "expired", "insufficient funds when triggered")
+                return
+        if request.time_in_force != "FOK" or (available(state.book, request.side, limit, order.leaves) >= order.leaves):
+            self.match(state, order, limit)
+        if not order.leaves:
+            return
+        if request.is_market or request.time_in_force in ("IOC", "FOK"):
+            self._end(order, "expired", "remainder of an order that must trade at once")
+        else:
+            state.book.add(order)
 
     def _end(self, order: Order, status: str, reason: str) -> None:
         order.status = status
@@ -232,10 +311,16 @@ class Engine:
         self._tell(status, order, version)
 
     def _tell(
-        self, kind: str, order: Order, version: Version, fill: Fill | None = None, assets: tuple[str, ...] = ()
+        self,
+        kind: str,
+        order: Order,
+        version: Version,
+        fill: Fill | None = None,
+        assets: tuple[str, ...] = (),
+        before: OrderRequest | None = None,
     ) -> None:
         account = self.accounts[order.request.account]
-        account.last_visible_at = max(account.last_visible_at, version.visible_at)
+        account.told(version.at, version.visible_at)
         self.facts.append(
             Fact(
                 kind,
@@ -246,12 +331,15 @@ class Engine:
                 order,
                 version,
                 fill,
+                before=before,
             )
         )
 
     def _new_order(self, state: MarketState, request: OrderRequest) -> Order:
         number, order_id = self.next_ids(state, "O")
-        asset, unit_hold = self.holding(request)
+        trigger = request.trigger_price or (state.last_price if request.is_trailing else None)
+        asset, unit_hold = holding(self.exchange, request, trigger)
+        at = self.now()
         order = Order(
             side=request.side,
             price=request.price or NOTHING,
@@ -260,9 +348,11 @@ class Engine:
             number=number,
             order_id=order_id,
             key=self.order_key(request.symbol, order_id),
-            created_at=self.now(),
+            created_at=at,
             unit_hold=unit_hold,
             hold_asset=asset,
+            trigger_price=request.trigger_price,
+            working_at=at,
         )
         self.accounts[request.account].admit(order)
         return order
@@ -270,61 +360,6 @@ class Engine:
     def order_key(self, symbol: str, order_id: str) -> str:
         """Return what names an order inside the exchange: where ids are per symbol, the symbol belongs to it."""
         return f"{symbol}:{order_id}" if self.exchange.ids_per_symbol else order_id
-
-    def _sized_by_quote(self, state: MarketState, request: OrderRequest) -> OrderRequest:
-        left = request.quote_quantity or NOTHING
-        quantity = NOTHING
-        for resting in state.book.walk(OPPOSITE[request.side]):
-            affordable = (left / resting.price).quantize(state.market.quantity_step, ROUND_DOWN)
-            taken = min(affordable, resting.leaves)
-            if not taken:
-                break
-            quantity += taken
-            left -= taken * resting.price
-        return OrderRequest(
-            account=request.account,
-            symbol=request.symbol,
-            side=request.side,
-            type=request.type,
-            quantity=quantity,
-            quote_quantity=None,
-            time_in_force=request.time_in_force,
-            client_order_id=request.client_order_id,
-            fee_preference=request.fee_preference,
-            origin=request.origin,
-        )
-
-    def _needed(self, state: MarketState, request: OrderRequest) -> tuple[str, Decimal]:
-        asset, unit_hold = self.holding(request)
-        if request.type != "market":
-            return asset, unit_hold * request.quantity
-        rate = self.exchange.taker_rate if self._fee_asset(request) == asset else NOTHING
-        if request.side == "sell":
-            return asset, request.quantity * (1 + rate)
-        left, cost = request.quantity, NOTHING
-        for resting in state.book.walk("sell"):
-            taken = min(left, resting.leaves)
-            cost += taken * resting.price
-            left -= taken
-            if not left:
-                break
-        return asset, cost * (1 + rate)
-
-    def _available(self, state: MarketState, side: str, limit: Decimal | None) -> Decimal:
-        total = NOTHING
-        for resting in state.book.walk(OPPOSITE[side]):
-            if not crosses(side, limit, resting.price):
-                break
-            total += resting.leaves
-        return total
-
-    def _fee_asset(self, request: OrderRequest) -> str:
-        base, quote = request.symbol.split("/")
-        if request.fee_preference:
-            return {"base": base, "quote": quote}[request.fee_preference]
-        if self.exchange.fee_in_received_asset:
-            return base if request.side == "buy" else quote
-        return quote
 
     def _state(self, symbol: str) -> MarketState:
         state = self.markets.get(symbol)
@@ -338,15 +373,3 @@ def text_id(prefix: str, seed: str) -> str:
     digest = hashlib.sha256(seed.encode()).digest()
     letters = "".join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:16])
     return f"{prefix}{letters[:5]}-{letters[5:10]}-{letters[10:16]}"
-
-
-def _check_filters(market: Market, request: OrderRequest, last_price: Decimal) -> None:
-    price = request.price if request.price is not None else last_price
-    if request.price is not None and (price <= 0 or price % market.price_step or price > market.price_max):
-        raise Rejected("price_step", market.venue_id)
-    if request.quantity % market.quantity_step:
-        raise Rejected("quantity_step", market.venue_id)
-    if not market.quantity_min <= request.quantity <= market.quantity_max:
-        raise Rejected("quantity_min", market.venue_id)
-    if price * request.quantity < market.notional_min:
-        raise Rejected("notional_min", market.venue_id)

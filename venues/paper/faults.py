@@ -9,14 +9,18 @@ from typing import Any
 BEFORE = ("drop_before", "rate_limited", "ban", "unknown_reject", "duplicate_client_id_reject")
 AFTER = ("drop_after", "empty", "html", "json_empty", "truncate", "huge_exponent")
 EITHER = ("hang", "status")
+LATE = ("late_accept",)
 READS = ("read_lag",)
+ORDERS = ("cancel_then_fill", "ack_then_deny", "overfill")
+ROWS = ("wrong_account_row", "wrong_client_id_echo")
 STREAM = ("duplicate_fill", "drop_stream_frames")
-AT_ONCE = ("silent_debit", "deposit", "close_stream", "poison_frame")
+AT_ONCE = ("silent_debit", "deposit", "close_stream", "poison_frame", "swizzle")
 STANDING = ("delayed_fill", "skew")
-FAULTS = (*BEFORE, *AFTER, *EITHER, *READS, *STREAM, *AT_ONCE, *STANDING)
+FAULTS = (*BEFORE, *AFTER, *EITHER, *LATE, *READS, *ORDERS, *ROWS, *STREAM, *AT_ONCE, *STANDING)
 OPERATIONS = (
     "create_order",
     "cancel_order",
+    "amend_order",
     "fetch_order",
     "open_orders",
     "closed_orders",
@@ -111,9 +115,9 @@ class FaultBook:
         match = request.get("match") or {}
         operation = match.get("operation") or "any"
         operations = (operation,) if isinstance(operation, str) else tuple(operation)
-        unknown = set(operations) - set(OPERATIONS)
+        unknown = [name for name in operations if name not in OPERATIONS]
         if unknown:
-            raise ValueError(f"operation must be one of {', '.join(OPERATIONS)}, not {', '.join(sorted(unknown))}")
+            raise ValueError(f"operation must be one of {', '.join(OPERATIONS)}, not {', '.join(unknown)}")
         seconds = request.get("seconds")
         count = request.get("count")
         if count is None and seconds is None and fault not in STANDING:

@@ -77,7 +77,7 @@ class MarketFlow:
 class Flow:
     """All markets' participants of a world, moved one step at a time."""
 
-    def __init__(self, engine: Engine, seed: int, path: Path) -> None:
+    def __init__(self, engine: Engine, seed: int, path: Path | None) -> None:
         self.engine = engine
         self.path = path
         self.number = 0
@@ -116,7 +116,9 @@ class Flow:
             self.engine.outside(symbol, Resting(side, best, size), best)
 
     def save(self) -> None:
-        """Remember where the price paths are, so that a restarted venue goes on from there."""
+        """Remember where the price paths are, so that a restarted venue goes on from there; nothing without a path."""
+        if self.path is None:
+            return
         places = {
             symbol: {"anchor": f"{market.anchor:f}", "displacement": market.displacement}
             for symbol, market in self.markets.items()
@@ -130,7 +132,7 @@ class Flow:
         return {symbol: _prices(market) for symbol, market in self.markets.items()}
 
     def _resume(self) -> None:
-        if not self.path.exists():
+        if self.path is None or not self.path.exists():
             return
         saved = json.loads(self.path.read_text())
         self.number = int(saved["step"])

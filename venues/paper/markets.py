@@ -31,6 +31,7 @@ class Exchange:
     taker_rate: Decimal
     fee_in_received_asset: bool
     ids_per_symbol: bool
+    refuses_immediate_trigger: bool
     market_rows: tuple[tuple[str, ...], ...]
 
 
@@ -42,6 +43,7 @@ EXCHANGES: Mapping[str, Exchange] = {
         taker_rate=Decimal("0.001"),
         fee_in_received_asset=True,
         ids_per_symbol=True,
+        refuses_immediate_trigger=True,
         market_rows=(
             ("BTC/USDT", "BTCUSDT", "0.01", "0.00001", "0.00001", "5", "60000"),
             ("ETH/USDT", "ETHUSDT", "0.01", "0.0001", "0.0001", "5", "3000"),
@@ -54,6 +56,7 @@ EXCHANGES: Mapping[str, Exchange] = {
         taker_rate=Decimal("0.004"),
         fee_in_received_asset=False,
         ids_per_symbol=False,
+        refuses_immediate_trigger=False,
         market_rows=(
             ("BTC/USDT", "XBTUSDT", "0.1", "0.00000001", "0.00005", "0.5", "60000"),
             ("ETH/USDT", "ETHUSDT", "0.01", "0.00000001", "0.001", "0.5", "3000"),

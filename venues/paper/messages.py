@@ -1,13 +1,19 @@
 """What crosses between the server and a dialect."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
 
-encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+import orjson
+
 Body = dict[str, Any] | list[Any]
+encode_bytes = orjson.dumps
+
+
+def encode(body: Any) -> str:
+    """Return a value as JSON text without spaces."""
+    return orjson.dumps(body).decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from operator import attrgetter
 
 OPEN_STATUSES = ("new", "partially_filled")
 NOTHING = Decimal(0)
+RAN_OUT = "order expired"
 VERSIONS_KEPT_MICROSECONDS = 900_000_000
 
 _visible_at = attrgetter("visible_at")
@@ -22,6 +23,10 @@ class Rejected(Exception):
 
 
 REASONS = (
+    "no_change",
+    "quantity_increase",
+    "not_amendable",
+    "would_trigger",
     "unknown_symbol",
     "price_step",
     "quantity_step",
@@ -34,9 +39,17 @@ REASONS = (
 )
 
 
+MARKET_TYPES = ("market", "stop", "take_profit", "trailing_stop")
+TRIGGER_TYPES = ("stop", "stop_limit", "take_profit", "take_profit_limit", "trailing_stop")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """What an account asks for; `quantity` in base asset or `quote_quantity` in quote asset."""
+    """What an account asks for; `quantity` in base asset or `quote_quantity` in quote asset.
+
+    A type of TRIGGER_TYPES waits for `trigger_price`, or trails the last price by `trailing_offset` (quote asset) or
+    `trailing_bips` (hundredths of a percent). `expires_at` in microseconds. `replaces` names the order it replaces.
+    """
 
     account: str
     symbol: str
@@ -50,6 +63,21 @@ class OrderRequest:
     client_order_id: str = ""
     fee_preference: str = ""
     origin: str = "api"
+    trigger_price: Decimal | None = None
+    trailing_offset: Decimal | None = None
+    trailing_bips: int | None = None
+    expires_at: int | None = None
+    replaces: str = ""
+
+    @property
+    def is_market(self) -> bool:
+        """Tell whether the order takes any price once it trades."""
+        return self.type in MARKET_TYPES
+
+    @property
+    def is_trailing(self) -> bool:
+        """Tell whether the trigger follows the last price."""
+        return self.trailing_offset is not None or self.trailing_bips is not None
 
 
 @dataclass(slots=True, eq=False)
@@ -73,12 +101,17 @@ class Version:
     fills: int
     at: int
     visible_at: int
+    request: OrderRequest
+    is_working: bool
     reason: str = ""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Order(Resting):
-    """An account's order. Times are microseconds since the epoch."""
+    """An account's order; an amendment replaces `request`. Times are microseconds since the epoch.
+
+    `is_working` is false while a trigger has not fired; `is_tracking` while a trailing trigger waits for its price.
+    """
 
     request: OrderRequest
     number: int
@@ -92,6 +125,12 @@ class Order(Resting):
     cost: Decimal = NOTHING
     fee: Decimal = NOTHING
     status: str = "new"
+    is_working: bool = True
+    is_tracking: bool = False
+    trigger_price: Decimal | None = None
+    extreme: Decimal | None = None
+    working_at: int = 0
+    hidden_until: int = 0
     fills: list["Fill"] = field(default_factory=list)
     versions: list[Version] = field(default_factory=list)
 
@@ -107,13 +146,29 @@ class Order(Resting):
             while len(self.versions) > 1 and self.versions[1].visible_at < at - VERSIONS_KEPT_MICROSECONDS:
                 del self.versions[0]
         version = Version(
-            self.status, self.executed, self.cost, self.fee, self.hold, len(self.fills), at, visible_at, reason
+            self.status,
+            self.executed,
+            self.cost,
+            self.fee,
+            self.hold,
+            len(self.fills),
+            at,
+            visible_at,
+            self.request,
+            self.is_working,
+            reason,
         )
         self.versions.append(version)
         return version
 
     def version_at(self, moment: int) -> Version | None:
-        """Return the version the outside sees at a moment, None when it does not see the order yet."""
+        """Return the version that reads show at a moment, None when they do not show the order."""
+        if moment < self.hidden_until:
+            return None
+        return self.told_version(moment)
+
+    def told_version(self, moment: int) -> Version | None:
+        """Return the version the owner was told of by a moment, None when it was told nothing yet."""
         if self.versions[-1].visible_at <= moment:
             return self.versions[-1]
         index = bisect_right(self.versions, moment, key=_visible_at)
@@ -139,9 +194,9 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What happened to an account: accepted, filled, cancelled, expired, deposited or debited.
+    """What happened to an account: accepted, triggered, amended, filled, cancelled, expired, deposited or debited.
 
-    `balances` are the total and held amounts it left behind.
+    `balances` are the total and held amounts it left behind; `before` is the request an amendment replaced.
     """
 
     kind: str
@@ -154,6 +209,7 @@ class Fact:
     fill: Fill | None = None
     asset: str = ""
     amount: Decimal = NOTHING
+    before: OrderRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """Journal lines of account facts, and the way back: a world rebuilt from its journal."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from venues.paper.engine import Engine
 from venues.paper.journal import Record
-from venues.paper.orders import NOTHING, Fact, Fill, Order, OrderRequest
+from venues.paper.orders import NOTHING, TRIGGER_TYPES, Fact, Fill, Order, OrderRequest
+from venues.paper.pricing import holding
 
 NUMBERS_SKIPPED_AFTER_RESTART = 1000
 
@@ -17,11 +19,19 @@ def describe(fact: Fact) -> Record:
     if fact.order is None:
         record |= {"asset": fact.asset, "amount": f"{fact.amount:f}"}
     else:
-        record |= _describe_order(fact.order)
+        request = fact.version.request if fact.version else fact.order.request
+        record |= _describe_order(fact.order, request)
         if fact.kind == "accepted":
-            record |= _describe_request(fact.order.request)
+            record |= _describe_request(request)
+            if request.is_trailing and fact.order.extreme is not None:
+                record["reference_price"] = f"{fact.order.extreme:f}"
         elif fact.fill is not None:
             record |= _describe_fill(fact.fill)
+        elif fact.kind == "triggered":
+            record |= {"trigger_price": None if fact.order.trigger_price is None else f"{fact.order.trigger_price:f}"}
+        elif fact.before is not None:
+            record |= {"before": _describe_terms(fact.before), "after": _describe_terms(request)}
+            record |= {"reason": fact.version.reason if fact.version else ""}
         elif fact.version is not None:
             record |= {"executed": f"{fact.version.executed:f}", "reason": fact.version.reason}
     record["balances"] = {
@@ -48,7 +58,11 @@ def rebuild(engine: Engine, records: Iterable[Record]) -> None:
             step(engine, record)
     for account in engine.accounts.values():
         for order in account.open.values():
-            engine.markets[order.request.symbol].book.add(order)
+            state = engine.markets[order.request.symbol]
+            if order.is_working:
+                state.book.add(order)
+            else:
+                state.triggers.add(order, order.extreme or state.last_price)
     for state in engine.markets.values():
         if state.trade_number:
             # Numbers of trades between anonymous participants are not journalled: leave room for them.
@@ -56,12 +70,12 @@ def rebuild(engine: Engine, records: Iterable[Record]) -> None:
     engine.check_conserved(engine.supply)
 
 
-def _describe_order(order: Order) -> Record:
+def _describe_order(order: Order, request: OrderRequest) -> Record:
     return {
-        "symbol": order.request.symbol,
+        "symbol": request.symbol,
         "order_id": order.order_id,
         "number": order.number,
-        "client_order_id": order.request.client_order_id,
+        "client_order_id": request.client_order_id,
     }
 
 
@@ -75,7 +89,26 @@ def _describe_request(request: OrderRequest) -> Record:
         "post_only": request.post_only,
         "fee_preference": request.fee_preference,
         "origin": request.origin,
+        **{name: _text(getattr(request, name)) for name in _SPECIAL_TERMS if getattr(request, name)},
     }
+
+
+def _describe_terms(request: OrderRequest) -> Record:
+    return {name: _text(getattr(request, name)) for name in _TERMS}
+
+
+def _text(value: object) -> object:
+    return f"{value:f}" if isinstance(value, Decimal) else value
+
+
+def _terms(record: Record) -> dict[str, Any]:
+    """Return the values of a request's terms from their journal form."""
+    return {name: Decimal(value) if name in _NUMBERS and value is not None else value for name, value in record.items()}
+
+
+_NUMBERS = ("quantity", "price", "trigger_price", "trailing_offset")
+_SPECIAL_TERMS = ("trigger_price", "trailing_offset", "trailing_bips", "expires_at", "replaces")
+_TERMS = ("quantity", "price", "trigger_price", "trailing_offset", "post_only", "client_order_id", "expires_at")
 
 
 def _describe_fill(fill: Fill) -> Record:
@@ -106,8 +139,11 @@ def _rebuild_accepted(engine: Engine, record: Record) -> None:
         client_order_id=record["client_order_id"],
         fee_preference=record["fee_preference"],
         origin=record["origin"],
+        **_terms({name: record[name] for name in _SPECIAL_TERMS if name in record}),
     )
-    asset, unit_hold = engine.holding(request)
+    state = engine.markets[request.symbol]
+    waits_at = request.trigger_price or (state.last_price if request.is_trailing else None)
+    asset, unit_hold = holding(engine.exchange, request, waits_at)
     order = Order(
         side=request.side,
         price=request.price or NOTHING,
@@ -119,11 +155,29 @@ def _rebuild_accepted(engine: Engine, record: Record) -> None:
         created_at=record["at"],
         unit_hold=unit_hold,
         hold_asset=asset,
+        trigger_price=waits_at,
+        is_working=request.type not in TRIGGER_TYPES,
+        working_at=record["at"],
     )
+    if "reference_price" in record:
+        order.extreme = Decimal(record["reference_price"])
     engine.accounts[request.account].admit(order)
     order.record_version(order.created_at, order.created_at)
-    state = engine.markets[request.symbol]
     state.order_number = max(state.order_number, order.number)
+
+
+def _rebuild_triggered(engine: Engine, record: Record) -> None:
+    order = _order_of(engine, record)
+    engine.apply_trigger(order, record["at"])
+    order.record_version(record["at"], record["at"])
+
+
+def _rebuild_amended(engine: Engine, record: Record) -> None:
+    order = _order_of(engine, record)
+    request = replace(order.request, **_terms(record["after"]))
+    waits_at = None if order.is_working else request.trigger_price or order.trigger_price
+    engine.apply_amendment(order, request, waits_at)
+    order.record_version(record["at"], record["at"], record["reason"])
 
 
 def _rebuild_filled(engine: Engine, record: Record) -> None:
@@ -141,7 +195,7 @@ def _rebuild_filled(engine: Engine, record: Record) -> None:
         record["at"],
         record["visible_at"],
     )
-    order.leaves -= fill.quantity
+    order.leaves = max(order.leaves - fill.quantity, NOTHING)
     engine.apply_fill(fill)
     order.record_version(fill.at, fill.visible_at)
     state = engine.markets[record["symbol"]]
@@ -158,7 +212,7 @@ def _rebuild_ended(engine: Engine, record: Record) -> None:
 
 def _rebuild_transfer(engine: Engine, record: Record) -> None:
     sign = 1 if record["kind"] == "deposited" else -1
-    engine.apply_transfer(record["account"], record["asset"], sign * Decimal(record["amount"]))
+    engine.apply_transfer(record["account"], record["asset"], sign * Decimal(record["amount"]), record["at"])
 
 
 def _order_of(engine: Engine, record: Record) -> Order:
@@ -168,6 +222,8 @@ def _order_of(engine: Engine, record: Record) -> Order:
 
 _STEPS: dict[str, Any] = {
     "accepted": _rebuild_accepted,
+    "triggered": _rebuild_triggered,
+    "amended": _rebuild_amended,
     "filled": _rebuild_filled,
     "cancelled": _rebuild_ended,
     "expired": _rebuild_ended,

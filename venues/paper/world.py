@@ -1,160 +1,215 @@
-"""One world: an engine, its journal, its faults, its participants and its listeners."""
+"""One world: an engine, its journal, its faults, its participants and its listeners; without a clock of its own."""
 
-import asyncio
 import random
-import time
-from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
 from venues.paper import recovery
+from venues.paper.blueprint import Blueprint, Key, PublicChange
+from venues.paper.effects import Effects, call_about
 from venues.paper.engine import Engine
-from venues.paper.faults import AT_ONCE, Call, FaultBook, Rule
+from venues.paper.faults import Call, FaultBook
 from venues.paper.flow import Flow
+from venues.paper.hub import Frame, Hub, Listener
 from venues.paper.journal import Journal, Record
 from venues.paper.markets import EXCHANGES, markets_of
-from venues.paper.messages import NOBODY, Context
-from venues.paper.orders import Fact, Order, OrderRequest, Rejected
+from venues.paper.messages import NOBODY, Answer, Context, HttpRequest
+from venues.paper.orders import RAN_OUT, Fact, Order, OrderRequest, Rejected, Version
+from venues.paper.personality import MICROSECONDS, Limits, NonceGuard, Personality, Rolling
 from venues.paper.replay import Replay
-from venues.paper.streams import Connection, Frame, Hub
+from venues.paper.spoil import with_other_client_id
+from venues.paper.timers import Timer, Timers
 
-MICROSECONDS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """An API key of a world's account."""
-
-    api_key: str
-    secret: str
-    permissions: dict[str, bool]
-    whitelist: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blueprint:
-    """Everything a world is made from; kept beside its journal."""
-
-    exchange: str
-    world: str
-    seed: int
-    flow_steps_per_second: float
-    markets: list[str] | None
-    accounts: list[dict[str, Any]] = field(default_factory=list)
+WEIGHT_WINDOW_SECONDS = 60
+ORDER_WINDOW_SECONDS = 10
+CLIENT_ID_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 class Protocols(Protocol):
-    """What a world needs from its dialect."""
+    """What a world and its server need from a dialect."""
 
-    def private_frames(self, world: "World", connection: Connection, fact: Fact) -> list[Frame]:
+    def read(self, world: "World", http: HttpRequest) -> Any:
+        """Read a request: what it wants, for whom and about which order."""
+
+    def admit(self, world: "World", parsed: Any) -> Answer | None:
+        """Check a request's key and signature; return the refusal, None when it may go on."""
+
+    def answer(self, world: "World", parsed: Any, is_admitted: bool = False) -> Answer:
+        """Handle a request and return the reply; errors are replies too."""
+
+    def rows_of(self, world: "World", parsed: Any, account: str) -> Any:
+        """Return what the same read would show another account."""
+
+    def fault_answer(self, world: "World", fault: str, seconds: float) -> Answer:
+        """Return the reply of a fault that speaks for the exchange."""
+
+    def open_stream(self, world: "World", connection: Listener, path: str, query: str) -> None:
+        """Greet a new connection."""
+
+    def read_frame(self, world: "World", connection: Listener, path: str, text: str) -> None:
+        """Handle one frame from a client."""
+
+    def private_frames(self, world: "World", connection: Listener, fact: Fact) -> list[Frame]:
         """Return the frames that tell a subscriber about a fact."""
 
-    def tell_public(self, world: "World", symbol: str, change: "PublicChange") -> None:
+    def tell_public(self, world: "World", symbol: str, change: PublicChange) -> None:
         """Send listeners what changed in a market."""
 
-
-@dataclass(frozen=True, slots=True)
-class PublicChange:
-    """What happened in a market since the listeners were last told."""
-
-    first_revision: int
-    last_revision: int
-    levels: dict[str, list[tuple[Decimal, Decimal]]]
-    prints: list[Any]
+    def heartbeat(self, world: "World") -> None:
+        """Send listeners the exchange's sign of life."""
 
 
-class World:
-    """Facts go to the journal first; answers and frames leave only after they are durable."""
+class World(Effects):
+    """Facts go to the journal first; answers and frames leave only after they are durable.
 
-    def __init__(self, blueprint: Blueprint, folder: Path, dialect: Protocols) -> None:
+    The clock is handed in, in microseconds; what is due later is in `timers`, run by `advance`.
+    """
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        journal: Journal,
+        dialect: Protocols,
+        clock: Callable[[], int],
+        flow_path: Path | None = None,
+    ) -> None:
         self.blueprint = blueprint
-        self.folder = folder
         self.dialect = dialect
         self.exchange = EXCHANGES[blueprint.exchange]
-        self.journal = Journal(folder / "journal.jsonl")
+        self.personality = Personality.read(blueprint.personality)
+        self.limits = Limits(blueprint.limits) if blueprint.limits else None
+        self.refused_counts = {"rate_limited": 0, "ban": 0}
+        self.journal = journal
+        self.now = clock
+        self.timers = Timers()
         self.hub = Hub()
         self.context = NOBODY
         self.keys: dict[str, Key] = {}
         self.nonces: dict[str, int] = {}
-        self.request_times: defaultdict[str, deque[int]] = defaultdict(deque)
+        self.nonce_guard = NonceGuard()
+        self.weight = Rolling(WEIGHT_WINDOW_SECONDS)
+        self.order_count = Rolling(ORDER_WINDOW_SECONDS)
         self.tokens: dict[str, str] = {}
-        self.switches: dict[str, asyncio.TimerHandle] = {}
-        self.refuse_streams_until = 0
+        self.switches: dict[str, Timer] = {}
+        self.refused_paths: dict[str, int] = {}
         self.replay: Replay | None = None
         salt = f"{blueprint.exchange}:{blueprint.world}:{blueprint.seed}"
-        self.random = random.Random(salt)
+        self.random = random.Random(f"{salt}:{len(journal)}")
         markets = markets_of(self.exchange, blueprint.markets)
         self.engine = Engine(self.exchange, list(markets.values()), self.now, salt)
         self.engine.fill_delay = self._fill_delay
+        self.engine.excess = self._excess
+        self.engine.client_ids_unique = self.personality.client_ids_unique == "open"
         self.by_venue_id = {market.venue_id: market for market in markets.values()}
         self.faults = FaultBook(blueprint.seed, self.now, self._fault_fired)
         self._told: dict[str, tuple[int, int]] = {}
         self._open_accounts()
-        self.flow = Flow(self.engine, blueprint.seed, folder / "flow.json")
+        self.flow = Flow(self.engine, blueprint.seed, flow_path)
         self.flow.fill_books()
         self.drain()
 
-    def now(self) -> int:
-        """Return the time in microseconds since the epoch."""
-        return time.time_ns() // 1000
+    def describe(self) -> dict[str, Any]:
+        """Return the world as the control interface shows it, addresses apart."""
+        return {
+            "exchange": self.exchange.name,
+            "world": self.blueprint.world,
+            "seed": self.blueprint.seed,
+            "flow_steps_per_second": self.blueprint.flow_steps_per_second,
+            "markets": list(self.engine.markets),
+            "accounts": list(self.keys),
+            "journal_records": len(self.journal),
+            "personality": asdict(self.personality),
+            "limits": self.blueprint.limits or None,
+            "refused": self.refused_counts,
+        }
+
+    def advance(self, now: int | None = None) -> int:
+        """Run what is due by now, or by a time in microseconds; return how many timers ran."""
+        ran = self.timers.run_due(self.now() if now is None else now)
+        if ran:
+            self.drain()
+        return ran
+
+    def next_due(self) -> int | None:
+        """Return when something is due next, in microseconds; None when nothing is."""
+        return self.timers.next_due()
 
     def venue_now(self) -> int:
         """Return the time as the exchange tells it: a skew fault shifts it."""
+        if not self.faults.rules:
+            return self.now()
         offset = sum(rule.number("seconds", 5) for rule in self.faults.live(("skew",), Call(operation="any")))
         return self.now() + int(offset * MICROSECONDS)
 
     def read_moment(self, call: Call) -> int:
-        """Return the moment whose orders and trades a read may show."""
+        """Return the moment whose orders, trades and balances a read may show."""
         rule = self.faults.take(("read_lag",), call)
-        return self.now() - int(rule.number("seconds", 5) * MICROSECONDS) if rule else self.now()
+        lag = rule.number("seconds", 5) if rule else self.personality.read_lag_seconds
+        if lag and rule is None and self.personality.read_lag_random:
+            lag *= self.random.random()
+        return self.now() - int(lag * MICROSECONDS)
+
+    def random_text(self, length: int) -> str:
+        """Return letters and digits, such as an exchange makes up for an order without a client id."""
+        return "".join(self.random.choices(CLIENT_ID_CHARACTERS, k=length))
 
     def place(self, request: OrderRequest) -> Order:
         """Place an order; a refusal is journalled and raised again as Rejected."""
         try:
             order = self.engine.place(request)
         except Rejected as rejection:
-            self._journal("rejected", recovery.describe_request(request) | {"reason": rejection.reason})
+            self.write("rejected", recovery.describe_request(request) | {"reason": rejection.reason})
             raise
+        if request.expires_at is not None:
+            self.timers.at(request.expires_at, lambda: self._expire(order))
         self.drain()
+        if self.faults.rules and (
+            rule := self.faults.take(("ack_then_deny",), call_about("create_order", order.request))
+        ):
+            order.hidden_until = self.now() + int(rule.number("seconds", 30) * MICROSECONDS)
         return order
 
-    def cancel(self, order: Order, reason: str = "User requested") -> None:
-        """Cancel an order; a refusal is journalled and raised again as Rejected."""
+    def cancel(self, order: Order, reason: str = "User requested") -> Version:
+        """Cancel an order and return what the owner is told; a refusal is journalled and raised again as Rejected."""
+        rule = None
+        if self.faults.rules and order.is_open:
+            rule = self.faults.take(("cancel_then_fill",), call_about("cancel_order", order.request))
+        if rule is not None:
+            return self._cancel_and_fill(order, reason, rule)
         try:
             self.engine.cancel(order, reason)
         except Rejected as rejection:
-            self._journal(
-                "cancel_rejected",
-                {"account": order.request.account, "order_id": order.order_id, "reason": rejection.reason},
-            )
+            self.write("cancel_rejected", _refusal(order, rejection))
             raise
         self.drain()
+        return order.versions[-1]
 
-    def transfer(self, account: str, asset: str, amount: Decimal, tell: bool = True) -> None:
-        """Move money in or out of an account; an untold movement is journalled but sent to nobody."""
-        fact = self.engine.transfer(account, asset, amount)
-        if not tell:
-            self.engine.facts.remove(fact)
-            self._journal(fact.kind, recovery.describe(fact))
+    def amend(self, order: Order, request: OrderRequest, reason: str = "User requested") -> None:
+        """Change an order in place; a refusal is journalled and raised again as Rejected."""
+        try:
+            self.engine.amend(order, request, reason)
+        except Rejected as rejection:
+            self.write("amend_rejected", _refusal(order, rejection))
+            raise
         self.drain()
 
     def drain(self) -> None:
         """Journal the engine's new facts and tell subscribers once they are durable and visible."""
+        if not self.engine.facts:
+            return
         facts, self.engine.facts = self.engine.facts, []
         for fact in facts:
-            self._journal(fact.kind, recovery.describe(fact))
+            self.write(fact.kind, recovery.describe(fact))
             if self.hub.connections:
                 self.journal.after_durable(lambda fact=fact: self._tell_when_visible(fact))  # type: ignore[misc]
 
-    def add_fault(self, request: dict[str, Any]) -> Rule:
-        """Add a fault; some happen at once. Raises ValueError or KeyError when it makes no sense."""
-        rule = self.faults.add(request)
-        if rule.fault in AT_ONCE:
-            self._IMMEDIATE[rule.fault](self, rule)
-        return rule
+    def refuses_stream(self, path: str) -> bool:
+        """Tell whether a stream may not be opened now."""
+        now = self.now()
+        return any(now < self.refused_paths.get(name, 0) for name in ("", path))
 
     def step(self) -> None:
         """Move the anonymous participants once, or repeat the recorded trades that are due."""
@@ -195,12 +250,19 @@ class World:
             self.engine.open_account(row["api_key"])
         if len(self.journal):
             recovery.rebuild(self.engine, self._remembering_nonces())
-            self._journal("started", {"orders": sum(len(account.orders) for account in self.engine.accounts.values())})
+            self._watch_expiries()
+            self.write("started", {"orders": sum(len(account.orders) for account in self.engine.accounts.values())})
             return
-        self._journal("started", {"orders": 0})
+        self.write("started", {"orders": 0})
         for row in self.blueprint.accounts:
             for asset, amount in row.get("balances", {}).items():
                 self.engine.transfer(row["api_key"], asset, Decimal(str(amount)))
+
+    def _watch_expiries(self) -> None:
+        for account in self.engine.accounts.values():
+            for order in account.open.values():
+                if order.request.expires_at is not None:
+                    self.timers.at(order.request.expires_at, lambda order=order: self._expire(order))  # type: ignore[misc]
 
     def _remembering_nonces(self) -> Any:
         for record in self.journal.records():
@@ -208,7 +270,8 @@ class World:
                 self.nonces[record["account"]] = max(self.nonces.get(record["account"], 0), record["nonce"])
             yield record
 
-    def _journal(self, kind: str, record: Record) -> None:
+    def write(self, kind: str, record: Record) -> None:
+        """Journal a record, with the request that caused it."""
         line: Record = {"kind": kind, "at": self.now(), **record}
         context: Context = self.context
         if context.connection:
@@ -217,37 +280,15 @@ class World:
                 line["nonce"] = context.nonce
         self.journal.append(line)
 
-    def _fault_fired(self, rule: Rule, call: Call) -> None:
-        self._journal(
-            "fault",
-            {
-                "fault": rule.fault,
-                "fault_id": rule.id,
-                "operation": call.operation,
-                "account": call.account,
-                "symbol": call.symbol,
-                "client_order_id": call.client_order_id,
-                "params": rule.params,
-            },
-        )
-
-    def _fill_delay(self, order: Order) -> int:
-        request = order.request
-        call = Call(
-            operation="any",
-            account=request.account,
-            symbol=request.symbol,
-            client_order_id=request.client_order_id,
-        )
-        for rule in self.faults.live(("delayed_fill",), call):
-            self.faults.fire(rule, call)
-            return int(rule.number("seconds", 10) * MICROSECONDS)
-        return 0
+    def _expire(self, order: Order) -> None:
+        expires_at = order.request.expires_at
+        if expires_at is not None and expires_at <= self.now():
+            self.engine.expire(order, RAN_OUT)
+            self.drain()
 
     def _tell_when_visible(self, fact: Fact) -> None:
-        wait = (fact.visible_at - self.now()) / MICROSECONDS
-        if wait > 0:
-            asyncio.get_running_loop().call_later(wait, self._tell, fact)
+        if fact.visible_at > self.now():
+            self.timers.at(fact.visible_at, lambda: self._tell(fact))
         else:
             self._tell(fact)
 
@@ -255,48 +296,22 @@ class World:
         connections = self.hub.watching(fact.account)
         if not connections:
             return
-        request = fact.order.request if fact.order else None
-        call = Call(
-            operation="stream",
-            account=fact.account,
-            symbol=request.symbol if request else "",
-            client_order_id=request.client_order_id if request else "",
-        )
-        if self.faults.take(("drop_stream_frames",), call):
-            return
-        duplicate = self.faults.take(("duplicate_fill",), call) if fact.fill else None
-        times = int(duplicate.number("times", 2)) if duplicate else 1
-        for connection in connections:
+        frames = [(connection, self.dialect.private_frames(self, connection, fact)) for connection in connections]
+        times = 1
+        if self.faults.rules:
+            request = fact.order.request if fact.order else None
+            call = call_about("stream", request) if request else Call(operation="stream", account=fact.account)
+            if self.faults.take(("drop_stream_frames",), call):
+                return  # the frames have used up their sequence numbers: the gap is to be seen
+            if fact.order and (rule := self.faults.take(("wrong_client_id_echo",), call)):
+                frames = [(connection, with_other_client_id(made, rule)) for connection, made in frames]
+            duplicate = self.faults.take(("duplicate_fill",), call) if fact.fill else None
+            times = int(duplicate.number("times", 2)) if duplicate else 1
+        for connection, made in frames:
             for _ in range(times):
-                for frame in self.dialect.private_frames(self, connection, fact):
+                for frame in made:
                     connection.send(frame)
 
-    def _move_money(self, rule: Rule) -> None:
-        account = rule.account or next(iter(self.keys))
-        amount = Decimal(str(rule.params["amount"]))
-        is_deposit = rule.fault == "deposit"
-        self.faults.fire(rule, Call(operation="balance", account=account))
-        self.transfer(account, str(rule.params["asset"]), amount if is_deposit else -amount, tell=is_deposit)
 
-    def _close_streams(self, rule: Rule) -> None:
-        self.faults.fire(rule, Call(operation="stream", account=rule.account))
-        self.refuse_streams_until = self.now() + int(rule.number("seconds", 0) * MICROSECONDS)
-        for connection in self._targets(rule):
-            connection.cut()
-
-    def _poison_streams(self, rule: Rule) -> None:
-        self.faults.fire(rule, Call(operation="stream", account=rule.account))
-        for connection in self._targets(rule):
-            connection.send_text(
-                str(rule.params.get("frame", '{"e":"executionReport","channel":"executions","data":[{'))
-            )
-
-    def _targets(self, rule: Rule) -> list[Connection]:
-        return self.hub.watching(rule.account) if rule.account else list(self.hub.connections)
-
-    _IMMEDIATE: dict[str, Callable[["World", Rule], None]] = {
-        "silent_debit": _move_money,
-        "deposit": _move_money,
-        "close_stream": _close_streams,
-        "poison_frame": _poison_streams,
-    }
+def _refusal(order: Order, rejection: Rejected) -> Record:
+    return {"account": order.request.account, "order_id": order.order_id, "reason": rejection.reason}

@@ -6,20 +6,57 @@ import itertools
 import json
 import os
 import shutil
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from venues.paper import defaults
+from venues.paper.blueprint import Blueprint
 from venues.paper.dialects import binance, kraken
+from venues.paper.journal import FileJournal
 from venues.paper.markets import EXCHANGES, markets_of
-from venues.paper.world import Blueprint, World
+from venues.paper.personality import Limits, Personality
+from venues.paper.world import World
 
 DIALECTS: dict[str, Any] = {"binance": binance, "kraken": kraken}
 PUBLIC_INTERVAL_SECONDS = 0.1
 TICKS_PER_HEARTBEAT = 10
 SAVE_INTERVAL_SECONDS = 5.0
+MICROSECONDS = 1_000_000
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+
+
+class Waker:
+    """Runs a world's timers when they are due, by the event loop's clock."""
+
+    def __init__(self, world: World, loop: asyncio.AbstractEventLoop) -> None:
+        self.world = world
+        self.loop = loop
+        self._handle: asyncio.TimerHandle | None = None
+        world.timers.on_sooner = self._wake_at
+        due = world.next_due()
+        if due is not None:
+            self._wake_at(due)
+
+    def stop(self) -> None:
+        """Run no more timers."""
+        self.world.timers.on_sooner = lambda at: None
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def _wake_at(self, at: int) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        seconds = max((at - self.world.now()) / MICROSECONDS, 0.0)
+        self._handle = self.loop.call_later(seconds, self._run)
+
+    def _run(self) -> None:
+        self._handle = None
+        self.world.advance()
+        due = self.world.next_due()
+        if due is not None and self._handle is None:
+            self._wake_at(due)
 
 
 class Worlds:
@@ -29,6 +66,7 @@ class Worlds:
         self.folder = folder
         self.by_name: dict[tuple[str, str], World] = {}
         self._tasks: dict[tuple[str, str], list[asyncio.Task[None]]] = {}
+        self._wakers: dict[tuple[str, str], Waker] = {}
 
     def create(self, blueprint: Blueprint) -> World:
         """Create a world, or rebuild it from the journal it left. Raises ValueError for a bad blueprint."""
@@ -43,8 +81,11 @@ class Worlds:
             blueprint = Blueprint(**json.loads(kept.read_text()))
         else:
             _write_privately(kept, json.dumps(asdict(blueprint)))
-        world = self.by_name[name] = World(blueprint, folder, DIALECTS[blueprint.exchange])
         loop = asyncio.get_running_loop()
+        journal = FileJournal(folder / "journal.jsonl")
+        dialect = DIALECTS[blueprint.exchange]
+        world = self.by_name[name] = World(blueprint, journal, dialect, wall_clock, folder / "flow.json")
+        self._wakers[name] = Waker(world, loop)
         self._tasks[name] = [loop.create_task(_move(world)), loop.create_task(_tell_public(world))]
         return world
 
@@ -63,7 +104,7 @@ class Worlds:
         """End a world and delete its data. Raises KeyError when there is none."""
         world = self.by_name.pop((exchange, name))
         await self._stop((exchange, name), world)
-        shutil.rmtree(world.folder)
+        shutil.rmtree(self.folder / exchange / name)
 
     async def close(self) -> None:
         """End all worlds and keep their data."""
@@ -76,8 +117,7 @@ class Worlds:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        for switch in world.switches.values():
-            switch.cancel()
+        self._wakers.pop(name).stop()
         for connection in list(world.hub.connections):
             connection.cut()
         world.flow.save()
@@ -112,12 +152,20 @@ def _check(blueprint: Blueprint) -> None:
         markets_of(EXCHANGES[blueprint.exchange], blueprint.markets)
     except KeyError as unknown:
         raise ValueError(f"unknown market {unknown}") from None
+    Personality.read(blueprint.personality)
+    if blueprint.limits:
+        Limits(blueprint.limits)
 
 
 def _write_privately(path: Path, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as content:
         content.write(text)
+
+
+def wall_clock() -> int:
+    """Return the time in microseconds since the epoch."""
+    return time.time_ns() // 1000
 
 
 async def _move(world: World) -> None:

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from venues.paper.markets import Market, decimals
-from venues.paper.orders import Fact, Fill, Order, Version
+from venues.paper.orders import NOTHING, TRIGGER_TYPES, Fact, Fill, Order, OrderRequest, Version
 from venues.paper.world import World
 
 Shape = dict[str, Any]
@@ -15,7 +15,35 @@ STATUSES = {
     "cancelled": "CANCELED",
     "expired": "EXPIRED",
 }
-EXECUTIONS = {"accepted": "NEW", "filled": "TRADE", "cancelled": "CANCELED", "expired": "EXPIRED"}
+EXECUTIONS = {
+    "accepted": "NEW",
+    "triggered": "NEW",
+    "amended": "REPLACED",
+    "filled": "TRADE",
+    "cancelled": "CANCELED",
+    "expired": "EXPIRED",
+}
+ORDER_TYPES = {
+    "limit": "LIMIT",
+    "market": "MARKET",
+    "stop": "STOP_LOSS",
+    "stop_limit": "STOP_LOSS_LIMIT",
+    "take_profit": "TAKE_PROFIT",
+    "take_profit_limit": "TAKE_PROFIT_LIMIT",
+    "trailing_stop": "STOP_LOSS",
+}
+
+INSTRUMENT_ORDER_TYPES = (
+    "LIMIT",
+    "LIMIT_MAKER",
+    "MARKET",
+    "STOP_LOSS",
+    "STOP_LOSS_LIMIT",
+    "TAKE_PROFIT",
+    "TAKE_PROFIT_LIMIT",
+)
+_DELTA_MINIMUMS = ("minTrailingAboveDelta", "minTrailingBelowDelta")
+_DELTA_MAXIMUMS = ("maxTrailingAboveDelta", "maxTrailingBelowDelta")
 
 
 def eight(number: Decimal) -> str:
@@ -28,35 +56,76 @@ def milliseconds(at: int) -> int:
     return at // 1000
 
 
-def order_type(order: Order) -> str:
+def order_type(request: OrderRequest) -> str:
     """Return Binance's word for an order's type."""
-    return "LIMIT_MAKER" if order.request.post_only else order.request.type.upper()
+    return "LIMIT_MAKER" if request.post_only else ORDER_TYPES[request.type]
 
 
 def order(shown: Order, version: Version, market: Market) -> Shape:
     """Return an order as the order endpoints show it."""
-    return {
+    request = version.request
+    shape: Shape = {
         "symbol": market.venue_id,
         "orderId": shown.number,
         "orderListId": -1,
-        "clientOrderId": shown.request.client_order_id,
-        "price": eight(shown.price),
-        "origQty": eight(shown.request.quantity),
+        "clientOrderId": request.client_order_id,
+        "price": eight(request.price or NOTHING),
+        "origQty": eight(request.quantity),
         "executedQty": eight(version.executed),
         "cummulativeQuoteQty": eight(version.cost),
         "status": STATUSES[version.status],
-        "timeInForce": shown.request.time_in_force,
-        "type": order_type(shown),
+        "timeInForce": request.time_in_force,
+        "type": order_type(request),
         "side": shown.side.upper(),
-        "stopPrice": "0.00000000",
+        "stopPrice": _stop_price(shown),
         "icebergQty": "0.00000000",
         "time": milliseconds(shown.created_at),
         "updateTime": milliseconds(version.at),
-        "isWorking": True,
-        "workingTime": milliseconds(shown.created_at),
+        "isWorking": version.is_working,
+        "workingTime": milliseconds(shown.working_at) if version.is_working else -1,
         "origQuoteOrderQty": "0.00000000",
         "selfTradePreventionMode": "NONE",
     }
+    if request.trailing_bips is not None:
+        shape["trailingDelta"] = request.trailing_bips
+        shape["trailingTime"] = milliseconds(shown.created_at) if shown.is_tracking else -1
+    return shape
+
+
+def _stop_price(shown: Order) -> str:
+    return "0.00000000" if shown.trigger_price is None else eight(shown.trigger_price)
+
+
+def amended(shown: Order, version: Version, market: Market, original_client_id: str) -> Shape:
+    """Return the answer to an amendment that kept its place."""
+    full = order(shown, version, market)
+    return {
+        "transactTime": milliseconds(version.at),
+        "executionId": _execution_id(shown, version),
+        "amendedOrder": {
+            "symbol": market.venue_id,
+            "orderId": shown.number,
+            "orderListId": -1,
+            "origClientOrderId": original_client_id,
+            "clientOrderId": full["clientOrderId"],
+            "price": full["price"],
+            "qty": full["origQty"],
+            "executedQty": full["executedQty"],
+            "preventedQty": "0.00000000",
+            "quoteOrderQty": "0.00000000",
+            "cumulativeQuoteQty": full["cummulativeQuoteQty"],
+            "status": full["status"],
+            "timeInForce": full["timeInForce"],
+            "type": full["type"],
+            "side": full["side"],
+            "workingTime": full["workingTime"],
+            "selfTradePreventionMode": "NONE",
+        },
+    }
+
+
+def _execution_id(shown: Order, version: Version) -> int:
+    return shown.number * 10 + version.fills
 
 
 def placed(shown: Order, version: Version, market: Market, response_type: str) -> Shape:
@@ -65,13 +134,15 @@ def placed(shown: Order, version: Version, market: Market, response_type: str) -
         "symbol": market.venue_id,
         "orderId": shown.number,
         "orderListId": -1,
-        "clientOrderId": shown.request.client_order_id,
+        "clientOrderId": version.request.client_order_id,
         "transactTime": milliseconds(version.at),
     }
     if response_type == "ACK":
         return answer
     full = order(shown, version, market)
     answer |= {name: full[name] for name in _PLACED_FIELDS}
+    if version.request.type in TRIGGER_TYPES:
+        answer |= {name: full[name] for name in ("stopPrice", "trailingDelta", "trailingTime") if name in full}
     if response_type == "FULL":
         answer["fills"] = [
             {
@@ -122,22 +193,26 @@ def trade(fill: Fill, market: Market) -> Shape:
 
 def execution_report(fact: Fact, shown: Order, version: Version, market: Market, now: int) -> Shape:
     """Return the user stream's event about an order."""
-    fill = fact.fill
-    is_cancel = fact.kind == "cancelled"
-    return {
+    fill, request = fact.fill, version.request
+    current, original = request.client_order_id, ""
+    if fact.kind == "cancelled":
+        current, original = version.reason, request.client_order_id
+    elif fact.before is not None:
+        original = fact.before.client_order_id
+    report: Shape = {
         "e": "executionReport",
         "E": milliseconds(now),
         "s": market.venue_id,
-        "c": version.reason if is_cancel else shown.request.client_order_id,
+        "c": current,
         "S": shown.side.upper(),
-        "o": order_type(shown),
-        "f": shown.request.time_in_force,
-        "q": eight(shown.request.quantity),
-        "p": eight(shown.price),
-        "P": "0.00000000",
+        "o": order_type(request),
+        "f": request.time_in_force,
+        "q": eight(request.quantity),
+        "p": eight(request.price or NOTHING),
+        "P": _stop_price(shown),
         "F": "0.00000000",
         "g": -1,
-        "C": shown.request.client_order_id if is_cancel else "",
+        "C": original,
         "x": EXECUTIONS[fact.kind],
         "X": STATUSES[version.status],
         "r": "NONE",
@@ -149,27 +224,35 @@ def execution_report(fact: Fact, shown: Order, version: Version, market: Market,
         "N": fill.fee_asset if fill else None,
         "T": milliseconds(fact.at),
         "t": fill.trade_number if fill else -1,
-        "I": shown.number * 10 + version.fills,
-        "w": version.status in ("new", "partially_filled"),
+        "I": _execution_id(shown, version),
+        "w": version.is_working and version.status in ("new", "partially_filled"),
         "m": fill is not None and fill.liquidity == "maker",
         "M": False,
         "O": milliseconds(shown.created_at),
         "Z": eight(version.cost),
         "Y": eight(fill.cost) if fill else "0.00000000",
         "Q": "0.00000000",
-        "W": milliseconds(shown.created_at),
         "V": "NONE",
     }
+    if version.is_working:
+        report["W"] = milliseconds(shown.working_at)
+    if request.trailing_bips is not None:
+        report["d"] = request.trailing_bips
+    return report
 
 
 def balances(
-    world: World, api_key: str, assets: tuple[str, ...] | list[str], names: tuple[str, str, str]
+    world: World,
+    api_key: str,
+    assets: tuple[str, ...] | list[str],
+    names: tuple[str, str, str],
+    moment: int | None = None,
 ) -> list[Shape]:
-    """Return balances under the field names given for asset, free and locked."""
+    """Return balances at a moment, or now, under the field names given for asset, free and locked."""
     account = world.engine.accounts[api_key]
     rows = []
     for asset in assets:
-        total, held = account.visible_balance(asset, world.now())
+        total, held = account.visible_balance(asset, world.now() if moment is None else moment)
         rows.append({names[0]: asset, names[1]: eight(total - held), names[2]: eight(held)})
     return rows
 
@@ -188,14 +271,14 @@ def instrument(market: Market) -> Shape:
         "quoteAssetPrecision": 8,
         "baseCommissionPrecision": 8,
         "quoteCommissionPrecision": 8,
-        "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"],
+        "orderTypes": list(INSTRUMENT_ORDER_TYPES),
         "icebergAllowed": False,
         "ocoAllowed": False,
         "otoAllowed": False,
         "quoteOrderQtyMarketAllowed": True,
-        "allowTrailingStop": False,
-        "cancelReplaceAllowed": False,
-        "amendAllowed": False,
+        "allowTrailingStop": True,
+        "cancelReplaceAllowed": True,
+        "amendAllowed": True,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
         "permissions": [],
@@ -224,6 +307,11 @@ def instrument(market: Market) -> Shape:
                 "avgPriceMins": 5,
             },
             {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
+            {
+                "filterType": "TRAILING_DELTA",
+                **dict.fromkeys(_DELTA_MINIMUMS, 10),
+                **dict.fromkeys(_DELTA_MAXIMUMS, 2000),
+            },
         ],
     }
 

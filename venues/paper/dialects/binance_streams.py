@@ -3,19 +3,20 @@
 import json
 from typing import Any
 
+from venues.paper.blueprint import PublicChange
 from venues.paper.dialects import binance_rules as rules
 from venues.paper.dialects import binance_shapes as shapes
+from venues.paper.hub import Frame, Listener
 from venues.paper.markets import Market
 from venues.paper.messages import Answer, Refused
 from venues.paper.orders import Fact, Print
-from venues.paper.streams import Connection, Frame
-from venues.paper.world import PublicChange, World
+from venues.paper.world import World
 
 USER_STREAM = "/ws-api/v3"
 WRAPPED = "wrapped:"
 
 
-def open_stream(world: World, connection: Connection, path: str, query: str) -> None:
+def open_stream(world: World, connection: Listener, path: str, query: str) -> None:
     """Subscribe a new connection to the streams its address names."""
     if path.startswith("/ws/"):
         _subscribe(connection, [path.removeprefix("/ws/")], "")
@@ -23,7 +24,7 @@ def open_stream(world: World, connection: Connection, path: str, query: str) -> 
         _subscribe(connection, query.removeprefix("streams=").split("/"), WRAPPED)
 
 
-def read_frame(world: World, connection: Connection, path: str, text: str) -> None:
+def read_frame(world: World, connection: Listener, path: str, text: str) -> None:
     """Handle one frame from a client."""
     frame = _decode(text)
     if path == USER_STREAM:
@@ -45,7 +46,7 @@ def read_frame(world: World, connection: Connection, path: str, text: str) -> No
     connection.send({"result": result, "id": frame.get("id")})
 
 
-def private_frames(world: World, connection: Connection, fact: Fact) -> list[Frame]:
+def private_frames(world: World, connection: Listener, fact: Fact) -> list[Frame]:
     """Return the user stream's events about a fact."""
     now = world.venue_now()
     time = shapes.milliseconds(now)
@@ -101,7 +102,7 @@ def _public_events(world: World, symbol: str, change: PublicChange) -> list[tupl
     return events
 
 
-def _subscribe(connection: Connection, names: list[str], prefix: str) -> None:
+def _subscribe(connection: Listener, names: list[str], prefix: str) -> None:
     for name in names:
         connection.channels[prefix + name] = {}
 
@@ -114,7 +115,7 @@ def _decode(text: str) -> dict[str, Any]:
     return frame if isinstance(frame, dict) else {}
 
 
-def _api_answer(world: World, connection: Connection, frame: dict[str, Any]) -> Frame:
+def _api_answer(world: World, connection: Listener, frame: dict[str, Any]) -> Frame:
     method, request_id = frame.get("method"), frame.get("id")
     params = frame.get("params") or {}
     if method == "ping":

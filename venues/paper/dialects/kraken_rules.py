@@ -15,6 +15,7 @@ from venues.paper.markets import Market
 from venues.paper.messages import Answer, HttpRequest, Refused
 from venues.paper.world import World
 
+OFFSET = re.compile(r"\+(\d{1,20}(?:\.\d{1,20})?)(%?)")
 NUMBER = re.compile(r"\d{1,20}(\.\d{1,20})?")
 CLIENT_ORDER_ID = re.compile(r"[ -~]{1,18}|[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -28,6 +29,10 @@ REFUSALS = {
     "duplicate_client_order_id": "EOrder:Duplicate cl_ord_id",
     "would_take": "EOrder:Post only order",
     "unknown_order": "EOrder:Unknown order",
+    "would_trigger": "EOrder:Invalid price",
+    "no_change": "EOrder:Invalid order:no change",
+    "not_amendable": "EOrder:Invalid order",
+    "quantity_increase": "EOrder:Invalid order",
 }
 FAULT_ANSWERS = {
     "rate_limited": (429, "EAPI:Rate limit exceeded"),
@@ -117,21 +122,31 @@ def authenticate(world: World, parsed: Parsed, permission: str) -> int:
         given = base64.b64decode(http.headers.get("API-Sign", ""))
     except binascii.Error:
         raise error("EAPI:Invalid signature") from None
-    expected = hmac.new(secret, http.path.encode() + digest, hashlib.sha512).digest()
+    expected = hmac.digest(secret, http.path.encode() + digest, "sha512")
     if not hmac.compare_digest(expected, given):
         raise error("EAPI:Invalid signature")
-    if not nonce.isdecimal() or int(nonce) <= world.nonces.get(key.api_key, -1):
-        raise error("EAPI:Invalid nonce")
-    world.nonces[key.api_key] = int(nonce)
+    _check_nonce(world, key.api_key, nonce)
     if not key.permissions.get(permission, False) or (key.whitelist and http.remote not in key.whitelist):
         raise error("EGeneral:Permission denied")
     return int(nonce)
 
 
+def _check_nonce(world: World, api_key: str, nonce: str) -> None:
+    is_strict = world.personality.strict_nonce
+    if is_strict and world.nonce_guard.is_locked(api_key, world.now()):
+        raise error("EGeneral:Temporary lockout")
+    is_good = nonce.isdecimal() and int(nonce) > world.nonces.get(api_key, -1)
+    if is_strict:
+        world.nonce_guard.judge(api_key, is_good, world.now())
+    if not is_good:
+        raise error("EAPI:Invalid nonce")
+    world.nonces[api_key] = int(nonce)
+
+
 def check_deadline(world: World, params: dict[str, Any]) -> None:
-    """Raise Refused when a request's deadline has passed, or lies outside 60 seconds."""
+    """Raise Refused when a request's deadline has passed, or lies outside 60 seconds, where the world looks at it."""
     text = params.get("deadline")
-    if text is None:
+    if text is None or not world.personality.validity_window:
         return
     try:
         deadline = datetime.fromisoformat(str(text)).timestamp()

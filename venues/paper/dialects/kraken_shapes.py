@@ -6,7 +6,7 @@ from typing import Any
 
 from venues.paper.dialects.kraken_rules import ASSET_NAMES, asset_id, ws_name
 from venues.paper.markets import Exchange, Market, decimals
-from venues.paper.orders import Fact, Fill, Order, Version
+from venues.paper.orders import NOTHING, RAN_OUT, TRIGGER_TYPES, Fact, Fill, Order, OrderRequest, Version
 
 Shape = dict[str, Any]
 STATUSES = {
@@ -22,6 +22,15 @@ STREAM_STATUSES = {
     "filled": "filled",
     "cancelled": "canceled",
     "expired": "canceled",
+}
+ORDER_TYPES = {
+    "limit": "limit",
+    "market": "market",
+    "stop": "stop-loss",
+    "stop_limit": "stop-loss-limit",
+    "take_profit": "take-profit",
+    "take_profit_limit": "take-profit-limit",
+    "trailing_stop": "trailing-stop",
 }
 
 
@@ -45,42 +54,60 @@ def average(version: Version) -> Decimal:
     return version.cost / version.executed if version.executed else Decimal(0)
 
 
-def sentence(order: Order, market: Market) -> str:
+def sentence(request: OrderRequest, market: Market) -> str:
     """Return Kraken's one-line description of an order."""
-    start = f"{order.side} {eight(order.request.quantity)} {market.venue_id} @"
-    return f"{start} market" if order.request.type == "market" else f"{start} limit {_price(order.price, market)}"
+    start = f"{request.side} {eight(request.quantity)} {market.venue_id} @"
+    if request.type == "market":
+        return f"{start} market"
+    if request.type == "limit":
+        return f"{start} limit {_price(request.price or NOTHING, market)}"
+    words = ORDER_TYPES[request.type].removesuffix("-limit").replace("-", " ")
+    trigger = _trigger_text(request, market)
+    limit = f" -> limit {_price(request.price, market)}" if request.price is not None else ""
+    return f"{start} {words} {trigger}{limit}"
+
+
+def _trigger_text(request: OrderRequest, market: Market) -> str:
+    if request.trailing_bips is not None:
+        return f"+{Decimal(request.trailing_bips) / 100:.4f}%"
+    if request.trailing_offset is not None:
+        return f"+{_price(request.trailing_offset, market)}"
+    return _price(request.trigger_price or NOTHING, market)
 
 
 def order(shown: Order, version: Version, market: Market, with_trades: bool = False) -> Shape:
     """Return an order as the order endpoints show it."""
-    is_market = shown.request.type == "market"
-    client_order_id = shown.request.client_order_id
+    request = version.request
+    client_order_id = request.client_order_id
+    is_triggered_type = request.type in TRIGGER_TYPES
+    limit = "0" if request.price is None else _price(request.price, market)
+    price, price2 = (_trigger_text(request, market), limit) if is_triggered_type else (limit, "0")
     shape: Shape = {
         "refid": None,
         "userref": None,
         **({"cl_ord_id": client_order_id} if client_order_id else {}),
-        "status": STATUSES[version.status],
+        "status": "expired" if _ran_out(version) else STATUSES[version.status],
         "opentm": seconds(shown.created_at),
         "starttm": 0,
-        "expiretm": 0,
+        "expiretm": 0 if request.expires_at is None else seconds(request.expires_at),
         "descr": {
             "pair": market.venue_id,
             "type": shown.side,
-            "ordertype": shown.request.type,
-            "price": "0" if is_market else _price(shown.price, market),
-            "price2": "0",
+            "ordertype": ORDER_TYPES[request.type],
+            "price": price,
+            "price2": price2,
             "leverage": "none",
-            "order": sentence(shown, market),
+            "order": sentence(request, market),
             "close": "",
         },
-        "vol": eight(shown.request.quantity),
+        "vol": eight(request.quantity),
         "vol_exec": eight(version.executed),
         "cost": eight(version.cost),
         "fee": eight(version.fee),
         "price": eight(average(version)),
-        "stopprice": "0.00000",
-        "limitprice": "0.00000",
-        "misc": "",
+        "stopprice": _price(shown.trigger_price, market) if shown.trigger_price is not None else "0.00000",
+        "limitprice": limit if is_triggered_type and request.price is not None else "0.00000",
+        "misc": "stopped" if is_triggered_type and version.is_working else "",
         "oflags": oflags(shown),
     }
     if STATUSES[version.status] != "open":
@@ -88,6 +115,11 @@ def order(shown: Order, version: Version, market: Market, with_trades: bool = Fa
     if with_trades:
         shape["trades"] = [fill.trade_id for fill in shown.fills[: version.fills]]
     return shape
+
+
+def _ran_out(version: Version) -> bool:
+    """Tell whether an order ended at the time it was given; the rest of one that must trade at once is canceled."""
+    return version.status == "expired" and version.reason == RAN_OUT
 
 
 def oflags(shown: Order) -> str:
@@ -104,7 +136,7 @@ def trade(fill: Fill, market: Market) -> Shape:
         "pair": market.venue_id,
         "time": seconds(fill.at),
         "type": fill.order.side,
-        "ordertype": fill.order.request.type,
+        "ordertype": ORDER_TYPES[fill.order.request.type],
         "price": _price(fill.price, market),
         "cost": eight(fill.cost),
         "fee": eight(fill.fee),
@@ -166,23 +198,43 @@ def execution_reports(fact: Fact, shown: Order, version: Version, market: Market
         if version.status == "filled":
             rows.append(_brief_report(shown, version, "filled"))
         return rows
+    if fact.kind == "triggered":
+        status = {"order_status": "triggered"}
+        return [opening_report(shown, version, market, "status") | status]
+    if fact.kind == "amended":
+        row = opening_report(shown, version, market, "amended")
+        return [row | {"amended": True, "reason": version.reason}]
+    if _ran_out(version):
+        return [_brief_report(shown, version, "expired") | {"order_status": "expired", "reason": version.reason}]
     ended = _brief_report(shown, version, "canceled")
     return [ended | {"cancel_reason": version.reason, "reason": version.reason}]
 
 
 def opening_report(shown: Order, version: Version, market: Market, execution: str) -> Shape:
     """Return the row that tells everything about an order."""
+    request = version.request
     row = _brief_report(shown, version, execution) | {
         "symbol": market.symbol,
-        "order_qty": float(shown.request.quantity),
-        "time_in_force": shown.request.time_in_force,
+        "order_qty": float(request.quantity),
+        "time_in_force": request.time_in_force,
         "side": shown.side,
-        "order_type": shown.request.type,
-        "post_only": shown.request.post_only,
+        "order_type": ORDER_TYPES[request.type],
+        "post_only": request.post_only,
         "fee_ccy_pref": oflags(shown).split(",")[0],
     }
-    if shown.request.type != "market":
-        row |= {"limit_price_type": "static", "limit_price": float(shown.price)}
+    if request.price is not None:
+        row |= {"limit_price_type": "static", "limit_price": float(request.price)}
+    if request.expires_at is not None:
+        row["expire_time"] = iso(request.expires_at)
+    if request.type in TRIGGER_TYPES:
+        row["triggers"] = {
+            "reference": "last",
+            "price": float(request.trigger_price or request.trailing_offset or request.trailing_bips or 0),
+            "price_type": "quote" if request.trailing_offset else "pct" if request.trailing_bips else "static",
+            "actual_price": float(shown.trigger_price or 0),
+            "status": "triggered" if version.is_working else "untriggered",
+            "timestamp": iso(shown.working_at or shown.created_at),
+        }
     return row
 
 
@@ -200,13 +252,13 @@ def trade_report(fill: Fill, version: Version, market: Market) -> Shape:
         "last_price": float(fill.price),
         "liquidity_ind": "m" if fill.liquidity == "maker" else "t",
         "cost": float(fill.cost),
-        "order_type": shown.request.type,
+        "order_type": ORDER_TYPES[shown.request.type],
         "fees": [{"asset": fill.fee_asset, "qty": float(fill.fee)}],
     }
 
 
 def _brief_report(shown: Order, version: Version, execution: str) -> Shape:
-    client_order_id = shown.request.client_order_id
+    client_order_id = version.request.client_order_id
     fee_price = average(version) if shown.request.fee_preference == "base" else Decimal(1)
     return {
         "timestamp": iso(version.at),

@@ -5,13 +5,14 @@ import json
 from decimal import Decimal
 from typing import Any
 
+from venues.paper.blueprint import PublicChange
 from venues.paper.book import Book
 from venues.paper.dialects import kraken_shapes as shapes
 from venues.paper.dialects.kraken_public import ticker
+from venues.paper.hub import Frame, Listener
 from venues.paper.markets import Market, decimals
 from venues.paper.orders import Fact, Print
-from venues.paper.streams import Connection, Frame
-from venues.paper.world import PublicChange, World
+from venues.paper.world import World
 
 SNAPSHOT_TRADES = 50
 DEPTHS = (10, 25, 100, 500, 1000)
@@ -19,13 +20,13 @@ CHECKSUM_LEVELS = 10
 Levels = dict[Decimal, Decimal]
 
 
-def open_stream(world: World, connection: Connection, path: str, query: str) -> None:
+def open_stream(world: World, connection: Listener, path: str, query: str) -> None:
     """Greet a new connection."""
     status = {"version": "2.0.10", "system": "online", "api_version": "v2", "connection_id": 1}
     connection.send({"channel": "status", "type": "update", "data": [status]})
 
 
-def read_frame(world: World, connection: Connection, path: str, text: str) -> None:
+def read_frame(world: World, connection: Listener, path: str, text: str) -> None:
     """Handle one frame from a client."""
     time_in = shapes.iso(world.venue_now())
     try:
@@ -46,7 +47,7 @@ def read_frame(world: World, connection: Connection, path: str, text: str) -> No
         connection.send(answer | {"error": "Method not supported", "success": False})
 
 
-def private_frames(world: World, connection: Connection, fact: Fact) -> list[Frame]:
+def private_frames(world: World, connection: Listener, fact: Fact) -> list[Frame]:
     """Return the executions and balances frames about a fact."""
     subscribed = connection.accounts[fact.account]
     frames: list[Frame] = []
@@ -84,7 +85,7 @@ def heartbeat(world: World) -> None:
             connection.send({"channel": "heartbeat"})
 
 
-def _subscription(world: World, connection: Connection, method: str, params: dict[str, Any], answer: Frame) -> None:
+def _subscription(world: World, connection: Listener, method: str, params: dict[str, Any], answer: Frame) -> None:
     channel = str(params.get("channel", ""))
     if channel in ("executions", "balances"):
         account = world.tokens.get(str(params.get("token", "")))
@@ -115,7 +116,7 @@ def _subscription(world: World, connection: Connection, method: str, params: dic
 
 
 def _send_private_snapshot(
-    world: World, connection: Connection, account: str, channel: str, params: dict[str, Any]
+    world: World, connection: Listener, account: str, channel: str, params: dict[str, Any]
 ) -> None:
     participant = world.engine.accounts[account]
     now = world.now()
@@ -143,7 +144,7 @@ def _send_private_snapshot(
         connection.send(_update(connection, "executions", rows) | {"type": "snapshot"})
 
 
-def _send_public_snapshot(world: World, connection: Connection, channel: str, symbol: str, memory: Frame) -> None:
+def _send_public_snapshot(world: World, connection: Listener, channel: str, symbol: str, memory: Frame) -> None:
     state = world.engine.markets[symbol]
     if channel == "trade":
         rows = [_public_trade(symbol, item) for item in list(state.prints)[-SNAPSHOT_TRADES:]]
@@ -156,7 +157,7 @@ def _send_public_snapshot(world: World, connection: Connection, channel: str, sy
     connection.send({"channel": channel, "type": "snapshot", "data": rows})
 
 
-def _send_book_update(world: World, connection: Connection, market: Market, memory: Frame) -> None:
+def _send_book_update(world: World, connection: Listener, market: Market, memory: Frame) -> None:
     book = world.engine.markets[market.symbol].book
     changes: dict[str, Levels] = {}
     for side in ("buy", "sell"):
@@ -191,7 +192,7 @@ def checksum(market: Market, book: Book) -> int:
     return binascii.crc32(text.encode())
 
 
-def _update(connection: Connection, channel: str, rows: list[Frame]) -> Frame:
+def _update(connection: Listener, channel: str, rows: list[Frame]) -> Frame:
     return {"channel": channel, "type": "update", "data": rows, "sequence": next(connection.sequence)}
 
 

@@ -1,0 +1,92 @@
+"""What an order needs, holds and pays on an exchange, and whether its numbers fit the instrument."""
+
+from decimal import ROUND_DOWN, Decimal
+
+from venues.paper.book import OPPOSITE, Book, crosses
+from venues.paper.markets import Exchange, Market
+from venues.paper.orders import NOTHING, OrderRequest, Rejected
+
+
+def fee_asset_of(exchange: Exchange, request: OrderRequest) -> str:
+    """Return the asset in which an order's fee is taken."""
+    base, quote = request.symbol.split("/")
+    if request.fee_preference:
+        return base if request.fee_preference == "base" else quote
+    if exchange.fee_in_received_asset:
+        return base if request.side == "buy" else quote
+    return quote
+
+
+def holding(exchange: Exchange, request: OrderRequest, trigger_price: Decimal | None = None) -> tuple[str, Decimal]:
+    """Return the asset an order spends and how much of it is held for each unit of quantity.
+
+    A market order holds nothing; one that waits for its trigger holds as if it were to trade at the trigger.
+    """
+    base, quote = request.symbol.split("/")
+    spent = quote if request.side == "buy" else base
+    if request.type == "market" or (request.is_market and trigger_price is None):
+        return spent, NOTHING
+    limit = (trigger_price if request.is_market else request.price) or NOTHING
+    price = limit if request.side == "buy" else Decimal(1)
+    rate = exchange.taker_rate if fee_asset_of(exchange, request) == spent else NOTHING
+    return spent, price * (1 + rate)
+
+
+def taking_cost(exchange: Exchange, book: Book, request: OrderRequest, quantity: Decimal) -> tuple[str, Decimal]:
+    """Return the asset and amount that a market order needs against a book as it stands."""
+    base, quote = request.symbol.split("/")
+    spent = quote if request.side == "buy" else base
+    rate = exchange.taker_rate if fee_asset_of(exchange, request) == spent else NOTHING
+    if request.side == "sell":
+        return spent, quantity * (1 + rate)
+    left, cost = quantity, NOTHING
+    for resting in book.walk("sell"):
+        taken = min(left, resting.leaves)
+        cost += taken * resting.price
+        left -= taken
+        if not left:
+            break
+    return spent, cost * (1 + rate)
+
+
+def quantity_for_quote(book: Book, market: Market, side: str, quote_quantity: Decimal) -> Decimal:
+    """Return the quantity that an amount of quote asset buys or sells against a book as it stands."""
+    left, quantity = quote_quantity, NOTHING
+    for resting in book.walk(OPPOSITE[side]):
+        affordable = (left / resting.price).quantize(market.quantity_step, ROUND_DOWN)
+        taken = min(affordable, resting.leaves)
+        if not taken:
+            break
+        quantity += taken
+        left -= taken * resting.price
+    return quantity
+
+
+def available(book: Book, side: str, limit: Decimal | None, enough: Decimal) -> Decimal:
+    """Return the quantity an order could take at once, counted only until it is enough."""
+    total = NOTHING
+    for resting in book.walk(OPPOSITE[side]):
+        if total >= enough or not crosses(side, limit, resting.price):
+            break
+        total += resting.leaves
+    return total
+
+
+def check_filters(market: Market, request: OrderRequest, last_price: Decimal) -> None:
+    """Raise Rejected unless price, trigger and quantity fit the instrument."""
+    price = request.price
+    if price is not None and (price <= 0 or price % market.price_step or price > market.price_max):
+        raise Rejected("price_step", market.venue_id)
+    trigger = request.trigger_price
+    if trigger is not None and (trigger <= 0 or trigger % market.price_step or trigger > market.price_max):
+        raise Rejected("price_step", market.venue_id)
+    offset = request.trailing_offset
+    if offset is not None and (offset <= 0 or offset % market.price_step):
+        raise Rejected("price_step", market.venue_id)
+    quantity = request.quantity
+    if quantity % market.quantity_step:
+        raise Rejected("quantity_step", market.venue_id)
+    if not market.quantity_min <= quantity <= market.quantity_max:
+        raise Rejected("quantity_min", market.venue_id)
+    if (price or trigger or last_price) * quantity < market.notional_min:
+        raise Rejected("notional_min", market.venue_id)
