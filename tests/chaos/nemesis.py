@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import itertools
 import json
@@ -41,8 +42,7 @@ class Nemesis:
         self._began = time.monotonic()
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
-        self._firings_seen = 0
-        self._pids: dict[int, str] = {}
+        self._arming: set[str] = set()
         self._is_database_down = False
         self._looked_at_disk = 0.0
 
@@ -99,6 +99,10 @@ class Nemesis:
     def _arm(self, step: Step) -> None:
         """Switch a failpoint on in every process of the role; the first to die switches it off again."""
         point = step.arguments["point"]
+        if step.target in self._arming:
+            self._at_in(0.5, lambda: self._arm(step))  # one point of a role at a time
+            return
+        self._arming.add(step.target)
         self.armed[point] += 1
         for name in self._names(step.target):
             self._cluster.armed_file(name).write_text(f"{point}={plan.FAILPOINTS[point][1]}:kill")
@@ -107,15 +111,16 @@ class Nemesis:
             desk = next(iter(self._desks))
             what = "halt" if point == "P13" else "rotate_key"
             self._operator(Step(0, "operator", desk, {"what": what}))
-        seen, until = len(self._cluster.firings()), time.monotonic() + ARMED_SECONDS
+        seen, until = self.failpoint_kills[point], time.monotonic() + ARMED_SECONDS
 
         def look() -> None:
-            if len(self._cluster.firings()) == seen and time.monotonic() < until:
+            if self.failpoint_kills[point] == seen and time.monotonic() < until:
                 self._at_in(TICK_SECONDS, look)
                 return
             for name in self._names(step.target):
                 self._cluster.armed_file(name).unlink(missing_ok=True)
-            if len(self._cluster.firings()) == seen:
+            self._arming.discard(step.target)
+            if self.failpoint_kills[point] == seen:
                 self._note("not reached", point)
                 self._kill(step)  # the point was not passed in time: the kill strikes anywhere
 
@@ -123,13 +128,19 @@ class Nemesis:
 
     def _pause(self, step: Step) -> None:
         names = self._names(step.target)
-        chosen = [names[which % len(names)] for which in step.arguments["which"]]
-        for name in chosen:
-            if not self._cluster.slots[name].is_stopped and self._cluster.signal(name, signal.SIGSTOP):
-                self.pauses += 1
-                process = self._cluster.slots[name].process
-                self._note("stop", f"{name} {step.arguments['seconds']} s")
-                self._at_in(step.arguments["seconds"], lambda name=name, process=process: self._go_on(name, process))  # type: ignore[misc]
+        missed = []
+        for which in step.arguments["which"]:
+            name = names[which % len(names)]
+            if self._cluster.slots[name].is_stopped or not self._cluster.signal(name, signal.SIGSTOP):
+                missed.append(which)  # down, or stopped already: stop it when it is back
+                continue
+            self.pauses += 1
+            process = self._cluster.slots[name].process
+            self._note("stop", f"{name} {step.arguments['seconds']} s")
+            self._at_in(step.arguments["seconds"], lambda name=name, process=process: self._go_on(name, process))  # type: ignore[misc]
+        if missed:
+            later = dataclasses.replace(step, arguments={**step.arguments, "which": missed})
+            self._at_in(0.5, lambda: self._pause(later))
 
     def _go_on(self, name: str, process: object) -> None:
         if self._cluster.slots[name].process is process:
