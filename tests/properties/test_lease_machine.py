@@ -1,0 +1,145 @@
+"""Leases over a real database: whatever the order of events, at most one holder believes that it owns an account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from orders import leases
+from orders.leases import Lease
+from orders.models import AccountLease
+from project.lib import clock
+from tests.factories import AccountFactory, VenueFactory
+from venues.models import Account
+
+HOLDERS = ("one", "two", "three")
+SECONDS = 30.0
+# Reading both clocks takes this long on a busy machine, and they do not tick alike to the microsecond.
+SLACK_SECONDS = 0.002
+_holders = st.sampled_from(HOLDERS)
+_pauses = st.sampled_from([0.0, 0.0, 0.5, 12.0, 29.5, 31.0])
+
+
+class Leasing(RuleBasedStateMachine):
+    """Three holders of two accounts; time passes for them and for the database alike, also inside a statement."""
+
+    passed = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        AccountLease.objects.all().delete()
+        self.mine: dict[str, dict[str, Lease]] = {holder: {} for holder in HOLDERS}
+        self.epochs: dict[str, int] = {}
+        self.floors: dict[str, int] = {}
+
+    @rule(seconds=st.sampled_from([0.1, 5.0, 29.0, 31.0]))
+    def wait(self, seconds: float) -> None:
+        _pass(seconds)
+
+    @rule(holder=_holders, before=_pauses, after=_pauses)
+    def acquire(self, holder: str, before: float, after: float) -> None:
+        with slow(before, after):
+            taken = leases.acquire(holder, SECONDS)
+        for lease in taken:
+            assert lease.epoch > self.epochs.get(lease.account, 0), "the epoch did not rise"
+            assert lease.nonce_floor >= self.floors.get(lease.account, 0), "the nonce floor fell"
+            self.epochs[lease.account] = lease.epoch
+            self.mine[holder][lease.account] = lease
+
+    @rule(holder=_holders, before=_pauses, after=_pauses, floor=st.integers(0, 50))
+    def renew(self, holder: str, before: float, after: float, floor: int) -> None:
+        held = self.mine[holder]
+        with slow(before, after):
+            kept = leases.renew(holder, held, dict.fromkeys(held, floor), SECONDS)
+        assert kept <= held.keys()
+        for code in kept:
+            assert held[code].epoch == self.epochs[code], "a lease somebody else took since was extended"
+            self.floors[code] = max(self.floors.get(code, 0), floor)
+        for code in held.keys() - kept:
+            del held[code]
+
+    @rule(holder=_holders, floor=st.integers(0, 50))
+    def release(self, holder: str, floor: int) -> None:
+        held = self.mine[holder]
+        leases.release(holder, dict.fromkeys(held, floor))
+        for code, lease in held.items():
+            assert not leases.is_held(code, lease.epoch), "given back, and still held"
+            if lease.epoch == self.epochs[code]:
+                self.floors[code] = max(self.floors.get(code, 0), floor)
+        held.clear()
+
+    @rule(holder=_holders)
+    def crash(self, holder: str) -> None:
+        # A process is gone with what it knew; its lease stays in the database until it runs out.
+        self.mine[holder] = {}
+
+    @invariant()
+    def one_owner_at_most(self) -> None:
+        for code in self.epochs:
+            believing = [
+                name for name in HOLDERS if code in self.mine[name] and self.mine[name][code].left_seconds() > 0
+            ]
+            assert len(believing) <= 1, f"{' and '.join(believing)} both believe that they own {code}"
+
+    @invariant()
+    def no_deadline_is_later_than_the_databases(self) -> None:
+        rows = dict(AccountLease.objects.values_list("account_id", "epoch"))
+        for code, epoch in self.epochs.items():
+            assert rows[code] == epoch
+        for held in self.mine.values():
+            for code, lease in held.items():
+                left = lease.deadline - clock.monotonic_seconds()
+                if left > SLACK_SECONDS:
+                    assert lease.epoch == rows[code] and _left(code) + SLACK_SECONDS >= left - SLACK_SECONDS
+
+
+def _left(code: str) -> float:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT extract(epoch FROM expires_at - clock_timestamp()) FROM orders_accountlease WHERE account_id = %s",
+            [code],
+        )
+        return float(cursor.fetchone()[0])
+
+
+def _pass(seconds: float) -> None:
+    """Let time pass: for holders the monotonic clock goes on, for the database every lease comes nearer its end."""
+    if not seconds:
+        return
+    Leasing.passed += seconds
+    with connection.connection.cursor() as cursor:  # beneath Django's wrappers, which are how a statement is made slow
+        cursor.execute("UPDATE orders_accountlease SET expires_at = expires_at - make_interval(secs => %s)", [seconds])
+
+
+@contextmanager
+def slow(before: float, after: float) -> Iterator[None]:
+    """Let time pass before the first statement reaches the database, and after the answer of the last has left it."""
+
+    def late(execute: Callable[..., Any], *arguments: Any) -> Any:
+        _pass(waiting.pop() if waiting else 0.0)
+        return execute(*arguments)
+
+    waiting = [before]
+    with connection.execute_wrapper(late):
+        yield
+    _pass(after)
+
+
+def test_lease_machine(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    venue = VenueFactory()
+    for _ in range(2):
+        AccountFactory(venue=venue)
+    assert Account.objects.count() == 2
+    ticking = clock.monotonic_seconds
+    monkeypatch.setattr(clock, "monotonic_seconds", lambda: ticking() + Leasing.passed)
+    run_state_machine_as_test(
+        Leasing,
+        settings=settings(max_examples=60, stateful_step_count=40, derandomize=True, deadline=None, database=None),
+    )
