@@ -7,9 +7,10 @@ PYTHON3 ?= python3
 RUNTIME = $(PYTHON3) project/bootstrap.py
 DEVELOPMENT = $(PYTHON3) project/bootstrap.py --development
 ARGS ?=
+SECONDS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint chaos web executor worker beat papervenue watchdog backup restore reset seed
+.PHONY: help run test lint fuzz chaos web executor worker beat papervenue watchdog backup restore reset seed
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / { \
@@ -30,6 +31,9 @@ lint: ## check style and types
 chaos: ## kill the roles of a running product and judge its books (KILLS=20 PAUSES= PGKILLS= SEED= ARGS="--long --record")
 	@$(DEVELOPMENT) python -m tests.chaos --kills $(or $(KILLS),20) $(if $(PAUSES),--pauses $(PAUSES)) \
 	  $(if $(PGKILLS),--pgkills $(PGKILLS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+fuzz: ## feed each venue dialect broken messages for SECONDS (20) each
+	@$(DEVELOPMENT) python -m tests.fuzz.run --seconds $(SECONDS)
 
 web executor worker beat papervenue watchdog: ## run one role alone on DATABASE_URL, or on the database of `make run`
 	@$(RUNTIME) python manage.py role $@

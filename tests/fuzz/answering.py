@@ -62,7 +62,7 @@ class Answered:
         self.adapter.client = self.loop.run_until_complete(self._open(target))
 
     async def _open(self, target: VenueTarget) -> Any:
-        client = build(target, self.adapter.capabilities, SECRET, self.wire)  # type: ignore[arg-type]
+        client = build(target, self.adapter.capabilities, SECRET, self.wire)
         client.set_markets([client.safe_market_structure(_market(target.exchange))])
         client.options["marketsByAltname"] = {"XBTUSDT": client.markets["BTC/USDT"]}
         client.markets_loading = asyncio.get_running_loop().create_future()

@@ -29,7 +29,7 @@ from venues.messages import (
 
 SINCE = datetime(2024, 11, 1, tzinfo=UTC)
 EARLIEST = datetime(2009, 1, 1, tzinfo=UTC)
-WINDOW: dict[str, int] = {"stamp_ms": 1_732_000_000_000, "window_ms": 5_000}
+WINDOW: dict[str, Any] = {"stamp_ms": 1_732_000_000_000, "window_ms": 5_000}
 ORDER_STATUSES = {"open", "filled", "cancelled", "expired", "rejected"}
 
 
