@@ -111,6 +111,15 @@ class Control:
     async def _prices(self, asked: Json) -> web.Response:
         return _json({"results": self._world(asked).flow.prices()})
 
+    async def _move_price(self, asked: Json) -> web.Response:
+        world, symbol = self._world(asked), str(asked["symbol"])
+        price = Decimal(str(asked["price"]))
+        if symbol not in world.engine.markets or price <= 0 or price % world.engine.markets[symbol].market.price_step:
+            raise ValueError("symbol must be one of the world's markets, price above 0 and on its grid")
+        world.move_price(symbol, price)
+        await world.journal.durable()
+        return _json({"last": plain(world.engine.markets[symbol].last_price)})
+
     async def _trade(self, asked: Json) -> web.Response:
         world = self._world(asked)
         symbol, side = str(asked["symbol"]), str(asked["side"])
@@ -188,6 +197,7 @@ class Control:
         ("GET", "journal"): _journal,
         ("GET", "balances"): _balances,
         ("GET", "prices"): _prices,
+        ("POST", "prices"): _move_price,
         ("POST", "trades"): _trade,
         ("POST", "orders"): _place_order,
         ("DELETE", "orders"): _cancel_order,

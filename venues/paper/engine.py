@@ -53,6 +53,7 @@ class Engine(Holdings):
         self.fill_delay: Callable[[Order], int] = lambda order: 0
         self.excess: Callable[[Order], Decimal] = lambda order: NOTHING
         self.client_ids_unique = True
+        self.holds_triggers = False
 
     def place(self, request: OrderRequest) -> Order:
         """Accept an order and match it, or let it wait for its trigger. Raises Rejected when it is refused."""
@@ -191,6 +192,11 @@ class Engine(Holdings):
         self._settle(state)
         return fills
 
+    def release_triggers(self, symbol: str) -> None:
+        """Let what was triggered while `holds_triggers` was set work now."""
+        self.holds_triggers = False
+        self._settle(self.markets[symbol])
+
     def match(self, state: MarketState, taker: Resting, limit: Decimal | None) -> None:
         """Trade an incoming order against the book in price-time priority."""
         side = OPPOSITE[taker.side]
@@ -274,7 +280,7 @@ class Engine(Holdings):
 
     def _settle(self, state: MarketState) -> None:
         """Let the orders work that the last trades have triggered; what they trade may trigger more."""
-        while fired := state.triggers.take_fired():
+        while not self.holds_triggers and (fired := state.triggers.take_fired()):
             for order in fired:
                 self._trigger(state, order)
                 self._work(state, order)

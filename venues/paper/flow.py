@@ -17,6 +17,7 @@ STEP_VOLATILITY = 0.00012
 REVERSION = 0.002
 TAKER_PROBABILITY = 0.3
 TAKER_NOTIONAL = 3_000
+EVERYTHING = Decimal(10) ** 9
 
 
 class MarketFlow:
@@ -45,6 +46,7 @@ class MarketFlow:
 
     def quote(self, engine: Engine, chance: random.Random) -> None:
         """Withdraw quotes that left the range, place those that are missing; the others keep their priority."""
+        engine.holds_triggers = True
         grid = self.grid
         below = (self.centre / grid).to_integral_value(ROUND_FLOOR)
         wanted = {("buy", (below - level) * grid): level for level in range(LEVELS)}
@@ -59,6 +61,13 @@ class MarketFlow:
                 quote = Resting(side, price, quantity)
                 engine.outside(self.state.market.symbol, quote, price, rests=True)
                 self.quotes[(side, price)] = quote
+        engine.release_triggers(self.state.market.symbol)
+
+    def withdraw(self) -> None:
+        """Take all quotes out of the book."""
+        for quote in self.quotes.values():
+            self.state.book.remove(quote)
+        self.quotes.clear()
 
     def take(self, engine: Engine, chance: random.Random) -> None:
         """Let a participant cross the spread."""
@@ -114,6 +123,22 @@ class Flow:
                 quantity.quantize(market.state.market.quantity_step, ROUND_FLOOR), market.state.market.quantity_min
             )
             self.engine.outside(symbol, Resting(side, best, size), best)
+
+    def move_to(self, symbol: str, price: Decimal) -> None:
+        """Bring a market to a price: whatever stands in the way trades, the last trade is at the price itself."""
+        market = self.markets[symbol]
+        state, least = market.state, market.state.market.quantity_min
+        self.engine.holds_triggers = True  # what is triggered is to meet a full book
+        market.withdraw()
+        for side in ("sell", "buy"):
+            self.engine.outside(symbol, Resting(side, price, EVERYTHING), price)
+        market.anchor, market.displacement = price, 0.0
+        market.centre = price
+        market.quote(self.engine, random.Random(f"{market.seed}:{price}:{state.prints_total}"))
+        self.engine.holds_triggers = True
+        self.engine.outside(symbol, Resting("sell", price, least), price, rests=True)
+        self.engine.outside(symbol, Resting("buy", price, least), price)
+        self.engine.release_triggers(symbol)
 
     def save(self) -> None:
         """Remember where the price paths are, so that a restarted venue goes on from there; nothing without a path."""

@@ -1,13 +1,11 @@
-"""The venue's truth: an append-only file of JSON lines, flushed to disk in batches off the event loop."""
+"""The venue's truth: an append-only file of JSON lines, synced to disk once for each turn of the event loop."""
 
 import asyncio
 import json
 import os
-import threading
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, Protocol
 
 from venues.paper.messages import encode_bytes
@@ -41,7 +39,11 @@ class Journal(Protocol):
 
 
 class FileJournal:
-    """A journal on disk: what one turn of the event loop appends is written and synced together, in a thread."""
+    """A journal on disk: what one turn of the event loop appends is written and synced together.
+
+    The loop itself waits for the disk: requests that arrive meanwhile share the next sync, and no thread has to be woken
+    for each (measured: 40 µs of CPU an order less with one order in flight).
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,13 +53,7 @@ class FileJournal:
         self._durable_count = len(self._offsets)
         self._pending: list[bytes] = []
         self._callbacks: list[Callable[[], object]] = []
-        self._callbacks_in_flight: list[Callable[[], object]] = []
-        self._in_flight = 0
         self._is_scheduled = False
-        self._work: SimpleQueue[bytes | None] = SimpleQueue()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._write_all, name=f"journal {path.parent.name}", daemon=True)
-        self._thread.start()
         self._closed = False
 
     def __len__(self) -> int:
@@ -72,24 +68,21 @@ class FileJournal:
         self._offsets.append(self._end)
         self._end += len(line)
         self._pending.append(line)
-        if not self._is_scheduled and not self._in_flight:
-            self._loop = asyncio.get_running_loop()
+        if not self._is_scheduled:
             self._is_scheduled = True
-            self._loop.call_soon(self._flush)
+            asyncio.get_running_loop().call_soon(self._flush)
         return number
 
     def after_durable(self, callback: Callable[[], object]) -> None:
         """Call back, in order, once everything appended so far is on disk; at once when it already is."""
         if self._pending:
             self._callbacks.append(callback)
-        elif self._in_flight:
-            self._callbacks_in_flight.append(callback)
         else:
             callback()
 
     async def durable(self) -> None:
         """Wait until everything appended so far is on disk."""
-        if not self._pending and not self._in_flight:
+        if not self._pending:
             return
         done = asyncio.get_running_loop().create_future()
         self.after_durable(lambda: None if done.done() else done.set_result(None))
@@ -115,39 +108,20 @@ class FileJournal:
         """Flush and close the file."""
         self._closed = True
         await self.durable()
-        self._work.put(None)
-        await asyncio.to_thread(self._thread.join)
         os.close(self._file)
 
     def _flush(self) -> None:
+        """Write and sync what is pending, then call back. A disk that fails lets nothing be answered any more."""
         self._is_scheduled = False
         lines, self._pending = self._pending, []
-        self._callbacks_in_flight, self._callbacks = self._callbacks, []
-        self._in_flight = len(lines)
-        self._work.put(b"".join(lines))
-
-    def _flushed(self, failure: OSError | None) -> None:
-        if failure is not None:
-            raise failure  # nothing is answered any more: a venue that cannot write must not speak
-        self._durable_count += self._in_flight
-        self._in_flight = 0
-        callbacks, self._callbacks_in_flight = self._callbacks_in_flight, []
-        if self._pending:
-            self._flush()
+        callbacks, self._callbacks = self._callbacks, []
+        content = b"".join(lines)
+        while content:
+            content = content[os.write(self._file, content) :]
+        os.fdatasync(self._file)
+        self._durable_count += len(lines)
         for callback in callbacks:
             callback()
-
-    def _write_all(self) -> None:
-        while (content := self._work.get()) is not None:
-            failure = None
-            try:
-                while content:
-                    content = content[os.write(self._file, content) :]
-                os.fdatasync(self._file)
-            except OSError as caught:
-                failure = caught
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._flushed, failure)
 
     def _record(self, index: int) -> Record:
         start = self._offsets[index]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
+from urllib.parse import unquote_plus
 
 import orjson
 
@@ -57,6 +58,20 @@ class Context:
 
 
 NOBODY = Context("", 0)
+
+
+def read_form(text: str) -> dict[str, str]:
+    """Return the fields of a query or form body, empty ones included; the last one of a name counts."""
+    fields: dict[str, str] = {}
+    for pair in text.split("&"):
+        name, sign, value = pair.partition("=")
+        if sign or name:
+            fields[_unquoted(name)] = _unquoted(value)
+    return fields
+
+
+def _unquoted(text: str) -> str:
+    return unquote_plus(text) if "%" in text or "+" in text else text
 
 
 def plain(number: Decimal) -> str:

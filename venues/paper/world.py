@@ -220,6 +220,11 @@ class World(Effects):
                 self.flow.print_trade(replay.symbol, trade.side, trade.price, trade.quantity)
         self.drain()
 
+    def move_price(self, symbol: str, price: Decimal) -> None:
+        """Bring a market to a price at once; the orders in between trade, triggers fire. Raises KeyError."""
+        self.flow.move_to(symbol, price)
+        self.drain()
+
     def tell_public(self) -> None:
         """Send public listeners what changed in the books since the last call."""
         for symbol, state in self.engine.markets.items():

@@ -1,14 +1,13 @@
 """Binance spot: one door for its REST requests."""
 
 from dataclasses import replace
-from urllib.parse import parse_qsl
 
 from venues.paper.dialects import binance_rules as rules
 from venues.paper.dialects.binance_private import PRIVATE
 from venues.paper.dialects.binance_public import PUBLIC
 from venues.paper.dialects.binance_streams import heartbeat, open_stream, private_frames, read_frame, tell_public
 from venues.paper.faults import Call
-from venues.paper.messages import Answer, Body, HttpRequest, Refused
+from venues.paper.messages import Answer, Body, HttpRequest, Refused, read_form
 from venues.paper.orders import Rejected
 from venues.paper.world import World
 
@@ -37,7 +36,7 @@ def read(world: World, http: HttpRequest) -> rules.Parsed:
     """Read a request: what it wants, for whom and about which order."""
     body = http.body.decode("utf-8", "replace")
     raw = http.query + body
-    params = dict(parse_qsl(raw if not (http.query and body) else f"{http.query}&{body}", True))
+    params = read_form(raw if not (http.query and body) else f"{http.query}&{body}")
     if not world.personality.client_ids:
         for name in CLIENT_ID_PARAMETERS:
             params.pop(name, None)

@@ -3,14 +3,13 @@
 import json
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl
 
 from venues.paper.dialects import kraken_rules as rules
 from venues.paper.dialects.kraken_private import PRIVATE
 from venues.paper.dialects.kraken_public import PUBLIC
 from venues.paper.dialects.kraken_streams import heartbeat, open_stream, private_frames, read_frame, tell_public
 from venues.paper.faults import Call
-from venues.paper.messages import Answer, Context, HttpRequest, Refused
+from venues.paper.messages import Answer, Context, HttpRequest, Refused, read_form
 from venues.paper.orders import Rejected
 from venues.paper.world import World
 
@@ -109,4 +108,4 @@ def _params(http: HttpRequest) -> dict[str, Any]:
             return {}
         return body if isinstance(body, dict) else {}
     text = http.body.decode("utf-8", "replace") if http.method == "POST" else http.query
-    return dict(parse_qsl(text, keep_blank_values=True))
+    return dict(read_form(text))
