@@ -13,18 +13,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from orders import leases
-from orders.leases import Lease
 from orders.models import AccountLease
+from orders.ports import Lease
 from project.lib import clock
 from tests.factories import AccountFactory, VenueFactory
 from venues.models import Account
 
-HOLDERS = ("one", "two", "three")
+# Who holds leases, and the build each runs.
+HOLDERS = {"one": "build-1", "two": "build-1", "three": "build-2"}
 SECONDS = 30.0
 # Reading both clocks takes this long on a busy machine, and they do not tick alike to the microsecond.
 SLACK_SECONDS = 0.002
-_holders = st.sampled_from(HOLDERS)
-_pauses = st.sampled_from([0.0, 0.0, 0.5, 12.0, 29.5, 31.0])
+_holders = st.sampled_from(sorted(HOLDERS))
+# How long each statement of a call takes to reach the database, and its answer to come back.
+_pauses = st.lists(st.sampled_from([0.0, 0.0, 0.5, 12.0, 29.5, 31.0]), min_size=1, max_size=5)
 
 
 class Leasing(RuleBasedStateMachine):
@@ -43,20 +45,20 @@ class Leasing(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         _pass(seconds)
 
-    @rule(holder=_holders, before=_pauses, after=_pauses)
-    def acquire(self, holder: str, before: float, after: float) -> None:
-        with slow(before, after):
-            taken = leases.acquire(holder, SECONDS)
+    @rule(holder=_holders, pauses=_pauses)
+    def acquire(self, holder: str, pauses: list[float]) -> None:
+        with slow(pauses):
+            taken = leases.acquire(holder, SECONDS, HOLDERS[holder])
         for lease in taken:
             assert lease.epoch > self.epochs.get(lease.account, 0), "the epoch did not rise"
             assert lease.nonce_floor >= self.floors.get(lease.account, 0), "the nonce floor fell"
             self.epochs[lease.account] = lease.epoch
             self.mine[holder][lease.account] = lease
 
-    @rule(holder=_holders, before=_pauses, after=_pauses, floor=st.integers(0, 50))
-    def renew(self, holder: str, before: float, after: float, floor: int) -> None:
+    @rule(holder=_holders, pauses=_pauses, floor=st.integers(0, 50))
+    def renew(self, holder: str, pauses: list[float], floor: int) -> None:
         held = self.mine[holder]
-        with slow(before, after):
+        with slow(pauses):
             kept = leases.renew(holder, held, dict.fromkeys(held, floor), SECONDS)
         assert kept <= held.keys()
         for code in kept:
@@ -70,8 +72,8 @@ class Leasing(RuleBasedStateMachine):
         held = self.mine[holder]
         leases.release(holder, dict.fromkeys(held, floor))
         for code, lease in held.items():
-            assert not leases.is_held(code, lease.epoch), "given back, and still held"
             if lease.epoch == self.epochs[code]:
+                assert _left(code) <= 0, "given back, and still held"
                 self.floors[code] = max(self.floors.get(code, 0), floor)
         held.clear()
 
@@ -83,10 +85,13 @@ class Leasing(RuleBasedStateMachine):
     @invariant()
     def one_owner_at_most(self) -> None:
         for code in self.epochs:
-            believing = [
-                name for name in HOLDERS if code in self.mine[name] and self.mine[name][code].left_seconds() > 0
-            ]
+            believing = [name for name, held in self.mine.items() if code in held and _believes(held[code])]
             assert len(believing) <= 1, f"{' and '.join(believing)} both believe that they own {code}"
+
+    @invariant()
+    def one_build_at_most(self) -> None:
+        builds = {HOLDERS[name] for name, held in self.mine.items() if any(map(_believes, held.values()))}
+        assert len(builds) <= 1, "two builds trade side by side"
 
     @invariant()
     def no_deadline_is_later_than_the_databases(self) -> None:
@@ -98,6 +103,10 @@ class Leasing(RuleBasedStateMachine):
                 left = lease.deadline - clock.monotonic_seconds()
                 if left > SLACK_SECONDS:
                     assert lease.epoch == rows[code] and _left(code) + SLACK_SECONDS >= left - SLACK_SECONDS
+
+
+def _believes(lease: Lease) -> bool:
+    return lease.deadline > clock.monotonic_seconds()
 
 
 def _left(code: str) -> float:
@@ -119,17 +128,17 @@ def _pass(seconds: float) -> None:
 
 
 @contextmanager
-def slow(before: float, after: float) -> Iterator[None]:
-    """Let time pass before the first statement reaches the database, and after the answer of the last has left it."""
+def slow(pauses: list[float]) -> Iterator[None]:
+    """Let time pass before each statement reaches the database, and after the answer of the last has left it."""
 
     def late(execute: Callable[..., Any], *arguments: Any) -> Any:
         _pass(waiting.pop() if waiting else 0.0)
         return execute(*arguments)
 
-    waiting = [before]
+    waiting = pauses[1:]
     with connection.execute_wrapper(late):
         yield
-    _pass(after)
+    _pass(pauses[0])
 
 
 def test_lease_machine(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
