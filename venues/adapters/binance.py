@@ -171,7 +171,8 @@ class BinanceAdapter(CcxtAdapter):
         return str(known[0]["symbol"]) if known else venue_symbol
 
     def _market_id(self, symbol: str) -> str:
-        return str(self.client.market(symbol)["id"])
+        known = self.client.markets.get(symbol)
+        return str((known or self.client.market(symbol))["id"])
 
     def _stamp(self, request: dict[str, Any], order: PlaceOrder | CancelOrder | AmendOrder) -> None:
         request["recvWindow"] = order.window_ms

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import difflib
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 import ccxt.async_support
 import ccxt.pro
+from ccxt.base.exchange import Exchange
 
 from venues.adapters.transport import HttpRecord, Transport, Wire, ssl_context
 from venues.capabilities import Capabilities
@@ -22,6 +24,7 @@ from venues.targets import VenueTarget
 LINE_SECONDS_MAX = 1.0
 KEEP_ALIVE_MS = 5_000
 PONGS_MISSED_MAX = 3.0
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII).fullmatch
 
 
 class ClientHooks(Transport):
@@ -41,20 +44,41 @@ class ClientHooks(Transport):
     def on_socket_lost(self, socket: Any, reason: str) -> None:
         """Called when a WebSocket ends, for whatever reason."""
 
-    async def fetch2(self, path: Any, api: Any = "public", *arguments: Any, **named: Any) -> Any:
-        """Sign and send; on nonce venues behind the private request before, for at most a second."""
-        inner: Any = super()
+    async def fetch2(
+        self, path: Any, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None
+    ) -> Any:
+        """Sign and send; on nonce venues behind the private request before, for at most a second.
+
+        In the place of ccxt's own, which looks for its throttle, its retries and its cache first: we use none of them.
+        """
         if self.line is None or "public" in str(api):
-            return await inner.fetch2(path, api, *arguments, **named)
+            return await self._signed_and_sent(path, api, method, params)
         await self.line.acquire()
         release = _once(self.line.release)
         # An unanswered request must not hold up a cancel: after a second it has long arrived or never will.
         timer = asyncio.get_running_loop().call_later(LINE_SECONDS_MAX, release)
         try:
-            return await inner.fetch2(path, api, *arguments, **named)
+            return await self._signed_and_sent(path, api, method, params)
         finally:
             timer.cancel()
             release()
+
+    async def _signed_and_sent(self, path: Any, api: Any, method: str, params: Any) -> Any:
+        client: Any = self
+        request = client.sign(path, api, method, {} if params is None else params)
+        return await client.fetch(request["url"], request["method"], request["headers"], request["body"])
+
+    @staticmethod
+    def urlencode(params: Any = None, doseq: bool = False, sort: bool = False) -> str:
+        """Write a query as ccxt does, six times as fast where names and values are plain texts and integers."""
+        plain = _query(params or {}, "")
+        return plain if plain is not None else str(Exchange.urlencode(params, doseq, sort))
+
+    @staticmethod
+    def urlencode_nested(params: Any) -> str:
+        """Write a query of nested parameters as ccxt does; see urlencode."""
+        plain = _query(params, "[]")
+        return plain if plain is not None else str(Exchange.urlencode_nested(params))
 
     def client(self, url: str) -> Any:
         """Return ccxt's socket for the url with our frame handler in front of its parser."""
@@ -126,6 +150,16 @@ def _class_of(exchange: str) -> Callable[[dict[str, Any]], Any]:
         raise UnknownExchange(exchange, tuple(difflib.get_close_matches(exchange, exchange_ids(), 3)))
     module = ccxt.pro if exchange in ccxt.pro.exchanges else ccxt.async_support
     return type(f"{exchange}_client", (ClientHooks, getattr(module, exchange)), {})
+
+
+def _query(params: Any, safe: str) -> str | None:
+    pieces = []
+    for name, value in params.items():
+        if (value.__class__ is not str and value.__class__ is not int) or not _PLAIN(name):
+            return None
+        text = str(value)
+        pieces.append(f"{name}={text if _PLAIN(text) else quote(text, safe=safe)}")
+    return "&".join(pieces)
 
 
 def _unchanged(request: dict[str, Any], *_: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from venues.messages import Answer, Evidence
 
 RAW_CHARACTERS_MAX = 4_000
 MESSAGE_CHARACTERS_MAX = 200
+SECRET_WORDS = ("signature", "api", "secret", "pass", "private", "access", "authorization", "token", "://")
 
 
 class Judging:
@@ -100,7 +101,9 @@ class Judging:
         for value in (self._secret.api_key, self._secret.secret, self._secret.passphrase):
             if len(value) > 3:
                 text = text.replace(value, "[redacted]")
-        return redact(text)
+        lowered = text.lower()
+        # The search for secrets costs more than the rest of an order's answer; without one of these words it finds none.
+        return redact(text) if any(word in lowered for word in SECRET_WORDS) else text
 
 
 def class_names(problem: Exception) -> tuple[str, ...]:

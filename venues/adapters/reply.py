@@ -62,9 +62,9 @@ class Reply:
         record.fault = self.fault
         if self.fault:
             return
-        headers = Headers()
+        headers: dict[str, str] = {}
         for name, value in self._headers:
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
+            key, text = name.lower().decode("latin-1"), value.decode("latin-1").strip()
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
         body = b"".join(self._body)
         coding = headers.get("content-encoding", "identity").lower()
@@ -75,7 +75,7 @@ class Reply:
                 record.fault = str(problem)
                 return
         record.body = body.decode("utf-8", "replace")
-        record.status, record.headers = self._status, headers
+        record.status, record.headers = self._status, Headers(headers)
 
     def on_message_begin(self) -> None:
         """Called by the parser: a second answer to one request is none."""
