@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uuid6
 
@@ -14,6 +16,17 @@ VENUE_CLIENT_ID_LENGTH = 18
 def new_id() -> uuid.UUID:
     """Return a UUIDv7: unique, and sorted by creation time (RFC 9562)."""
     return uuid.UUID(bytes=uuid6.uuid7().bytes)
+
+
+@contextmanager
+def use(make: Callable[[], uuid.UUID]) -> Iterator[None]:
+    """Take ids from elsewhere within the block: a simulation's seed. The function itself changes, so production pays nothing."""
+    before = globals()["new_id"]
+    globals()["new_id"] = make
+    try:
+        yield
+    finally:
+        globals()["new_id"] = before
 
 
 def venue_client_id(attempt_id: uuid.UUID) -> str:
