@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +54,16 @@ def personalities(read_lag_seconds: float) -> list[Personality]:
 
 
 def open_desks(cluster: Cluster, seed: int, wanted: list[Personality]) -> list[Desk]:
-    """Make every world, venue and account, and wait until all accounts are ready."""
-    desks = [_open(cluster, seed, personality) for personality in wanted]
+    """Make every world, venue and account, and wait until all accounts are ready.
+
+    Reads that lag must have caught up with the worlds' first balances before an account opens on them.
+    """
+    desks = [_create(cluster, seed, personality) for personality in wanted]
+    created_at = time.monotonic()
+    for desk in desks:
+        lag_seconds = float(desk.personality.blueprint.get("read_lag_seconds", 0))
+        time.sleep(max(0.0, created_at + lag_seconds + 1 - time.monotonic()) if lag_seconds else 0)
+        _activate(cluster, desk)
     for desk in desks:
         wait_for(f"{desk.code} ready", lambda code=desk.code: is_ready(cluster, code), 60)  # type: ignore[misc]
     return desks
@@ -75,7 +84,7 @@ def is_ready(cluster: Cluster, code: str) -> bool:
     return bool(cluster.api.get(f"/accounts/{code}/")["status"] == "ready")
 
 
-def _open(cluster: Cluster, seed: int, personality: Personality) -> Desk:
+def _create(cluster: Cluster, seed: int, personality: Personality) -> Desk:
     code = personality.name
     key, secret = f"key-{code}", base64.b64encode(f"secret-of-{code}".encode()).decode()
     account = {
@@ -86,12 +95,17 @@ def _open(cluster: Cluster, seed: int, personality: Personality) -> Desk:
         personality.exchange, f"chaos-{code}", seed=seed, accounts=[account],
         flow_steps_per_second=FLOW_STEPS_PER_SECOND, personality=personality.blueprint,
     )  # fmt: skip
-    venue = {"code": code, "exchange": personality.exchange, "rest_url": world.rest_url, "ws_url": world.ws_url}
-    if personality.quirks:
-        venue["quirks"] = list(personality.quirks)  # type: ignore[assignment]
-    api = cluster.api
+    return Desk(code, personality, world, secret)
+
+
+def _activate(cluster: Cluster, desk: Desk) -> None:
+    api, code, world = cluster.api, desk.code, desk.world
+    venue: dict[str, object] = {
+        "code": code, "exchange": world.exchange, "rest_url": world.rest_url, "ws_url": world.ws_url,
+    }  # fmt: skip
+    if desk.personality.quirks:
+        venue["quirks"] = list(desk.personality.quirks)
     api.post("/venues/", venue)
     api.post("/accounts/", {"code": code, "venue": code, "label": f"chaos {code}"})
-    api.post(f"/accounts/{code}/keys/", {"api_key": key, "secret": secret})
+    api.post(f"/accounts/{code}/keys/", {"api_key": world.api_key, "secret": desk.secret})
     api.post(f"/accounts/{code}/activation/")
-    return Desk(code, personality, world, secret)
