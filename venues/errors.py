@@ -87,6 +87,7 @@ _BINANCE = (
     Row("-4116", "", DUPLICATE),
     Row("-2010", "insufficient balance", _rejected("INSUFFICIENT_FUNDS")),
     Row("-2010", "immediately match", _rejected("POST_ONLY_WOULD_TAKE")),
+    Row("-2010", "trigger immediately", _rejected("TRIGGER_WOULD_FIRE")),
     Row("-2010", "Market is closed", _rejected("MARKET_CLOSED")),
     Row("-2010", "disabled on this account", _rejected("ACCOUNT_MAY_NOT_TRADE")),
     Row("-2010", "may not place", _rejected("ACCOUNT_MAY_NOT_TRADE")),

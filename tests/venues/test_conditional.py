@@ -13,9 +13,7 @@ from venues.adapters import binance_orders, binance_rows, checks, kraken_orders,
 from venues.messages import PlaceOrder
 
 EXPIRY = datetime(2026, 12, 1, 10, 0, 0, 900_000, UTC)
-ALL_OF_CCXT = {
-    "createStopLossOrder": True, "createTriggerOrder": True, "createTakeProfitOrder": True, "createTrailingAmountOrder": True,
-}  # fmt: skip
+ALL_OF_CCXT = frozenset({"stopLossPrice", "triggerPrice", "takeProfitPrice", "trailingAmount"})
 
 
 def order(**changes: Any) -> PlaceOrder:
@@ -88,10 +86,10 @@ def test_the_general_way(wanted: PlaceOrder, kind: str, expected: dict[str, Any]
 
 
 def test_the_general_way_asks_only_for_what_ccxt_says_there_is() -> None:
-    assert unified.kind_and_parameters(STOP, {"createTriggerOrder": True})[1] == {"triggerPrice": "48000"}
+    assert unified.kind_and_parameters(STOP, frozenset({"triggerPrice"}))[1] == {"triggerPrice": "48000"}
     for wanted in (STOP, PROFIT, TRAILING, DATED):
         with pytest.raises(rows.RowError):
-            unified.kind_and_parameters(wanted, {"createTriggerOrder": False, "createStopLossOrder": "emulated"})
+            unified.kind_and_parameters(wanted, frozenset())
 
 
 @pytest.mark.parametrize(
@@ -186,3 +184,7 @@ def test_an_amended_kraken_order_is_still_open_with_its_new_values() -> None:
     (report,) = kraken_rows.frame({"channel": "executions", "type": "update", "data": [row]}) or []
     assert (report.status, report.type, report.quantity) == ("open", "stop_limit", Decimal("0.2"))
     assert (report.price, report.trigger_price) == (Decimal("47800"), Decimal("48100"))
+    trailing = {"price": 150, "price_type": "quote", "actual_price": "47950"}
+    moved = row | {"order_type": "trailing-stop", "triggers": trailing, "limit_price": None}
+    (report,) = kraken_rows.frame({"channel": "executions", "type": "update", "data": [moved]}) or []
+    assert (report.type, report.price, report.trigger_price) == ("trailing_stop", None, Decimal("47950"))

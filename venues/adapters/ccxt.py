@@ -166,7 +166,7 @@ class CcxtAdapter(Looking):
     async def submit(self, order: PlaceOrder) -> OrderReport:
         """Translate, sign and send; return the venue's report. Raises whatever goes wrong."""
         self._refuse_what_ccxt_would_round(order.symbol, order.quantity, order.price, order.trigger_price)
-        kind, parameters = unified.kind_and_parameters(order, self.client.has)
+        kind, parameters = unified.kind_and_parameters(order, unified.takes(self.client))
         if self.capabilities.client_ids:
             parameters[self.capabilities.client_id_key] = self.wire_client_id(order.venue_client_id)
         if self.capabilities.window_parameter:

@@ -156,6 +156,7 @@ def _execution(row: Mapping[str, Any]) -> OrderReport:
     triggers = row.get("triggers") or {}
     if not isinstance(triggers, Mapping):
         raise rows.RowError("triggers is not an object")
+    is_price = triggers.get("price_type", "static") == "static"
     return OrderReport(
         venue_order_id=rows.text(row, "order_id"),
         venue_client_id=rows.optional_text(row, "cl_ord_id"),
@@ -164,7 +165,8 @@ def _execution(row: Mapping[str, Any]) -> OrderReport:
         side=rows.side(row, "side") if row.get("side") else None,
         type=_type(row, "order_type"),
         price=rows.optional_amount(row, "limit_price") or None,
-        trigger_price=rows.optional_amount(triggers, "price") or None,
+        # The price of a trailing stop's trigger is its distance; where it stands now is the actual price.
+        trigger_price=rows.optional_amount(triggers, "price" if is_price else "actual_price") or None,
         quantity=rows.optional_amount(row, "order_qty"),
         filled_quantity=rows.optional_amount(row, "cum_qty"),
         occurred_at=rows.rfc3339(row, "timestamp"),

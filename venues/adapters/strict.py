@@ -30,7 +30,7 @@ def loads(text: str) -> Any:
         raise NotStrict("nested too deeply") from None
     except ValueError:
         raise NotStrict("not JSON") from None
-    if _is_deep(value):
+    if text.count("{") + text.count("[") > NESTING_MAX and _is_deep(value):
         raise NotStrict("nested too deeply")
     if "\\u" in text and _ESCAPED.search(text) and not _is_storable(value):
         raise NotStrict("a NUL or half a character")

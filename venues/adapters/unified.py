@@ -36,29 +36,35 @@ _TYPES = {
     "trailing_stop_market": "trailing_stop",
     "limit_maker": "limit",
 }
-# Which of ccxt's parameters carries the trigger of a type, and what ccxt says of a class that takes it; the first wins.
-_TRIGGERS = {
-    "stop": (("stopLossPrice", "createStopLossOrder"), ("triggerPrice", "createTriggerOrder")),
-    "take_profit": (("takeProfitPrice", "createTakeProfitOrder"),),
+# Which of ccxt's parameters may carry the trigger of a type, the fitter first, and where ccxt says that a class takes it.
+_TRIGGERS = {"stop": ("stopLossPrice", "triggerPrice"), "take_profit": ("takeProfitPrice",)}
+_HAS = {
+    "stopLossPrice": "createStopLossOrder",
+    "takeProfitPrice": "createTakeProfitOrder",
+    "triggerPrice": "createTriggerOrder",
+    "trailingAmount": "createTrailingAmountOrder",
 }
 
 
-def kind_and_parameters(order: PlaceOrder, has: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def takes(client: Any) -> frozenset[str]:
+    """Return which of the parameters for a trigger ccxt says this class takes."""
+    spot = ((client.features or {}).get("spot") or {}).get("createOrder") or {}
+    return frozenset(name for name, key in _HAS.items() if spot.get(name) is True or client.has.get(key) is True)
+
+
+def kind_and_parameters(order: PlaceOrder, taken: frozenset[str]) -> tuple[str, dict[str, Any]]:
     """Return ccxt's order type (limit or market) and its parameters but the client id. Raises rows.RowError."""
     parameters: dict[str, Any] = {}
     if order.time_in_force == "GTD":
         raise rows.RowError("nobody has taught us how this venue takes a time to live")
     kind = order.type
-    if order.type == "trailing_stop":
-        if has.get("createTrailingAmountOrder") is not True:
-            raise rows.RowError("this venue has no trailing stops by an amount")
-        kind, parameters["trailingAmount"] = "market", decimals.write(order.trailing_offset)
-    elif order.trigger_price is not None:
-        base = order.type.removesuffix("_limit")
-        key = next((name for name, needed in _TRIGGERS.get(base, ()) if has.get(needed) is True), None)
+    if order.type == "trailing_stop" or order.trigger_price is not None:
+        wanted = _TRIGGERS.get(order.type.removesuffix("_limit"), ("trailingAmount",))
+        key = next((name for name in wanted if name in taken), None)
         if key is None:
             raise rows.RowError(f"this venue has no {order.type} orders")
-        kind, parameters[key] = "market" if order.price is None else "limit", decimals.write(order.trigger_price)
+        kind = "market" if order.price is None else "limit"
+        parameters[key] = decimals.write(order.trigger_price or order.trailing_offset)
     if kind != "market":
         parameters["timeInForce"] = order.time_in_force
     if order.post_only:
@@ -88,14 +94,13 @@ def order(row: Mapping[str, Any]) -> OrderReport:
     filled, quantity = rows.optional_amount(row, "filled"), rows.optional_amount(row, "amount")
     if status == "filled" and filled is not None and quantity is not None and filled < quantity:
         status = "cancelled"  # "closed" with a rest is a cancel or an expiry, never a complete fill
-    kind = rows.optional_text(row, "type")
     return OrderReport(
         venue_order_id=rows.text(row, "id"),
         venue_client_id=rows.optional_text(row, "clientOrderId"),
         symbol=rows.text(row, "symbol"),
         status=status,
         side=rows.side(row, "side") if row.get("side") else None,
-        type=_type(kind) if kind else None,
+        type=_type(row),
         price=rows.optional_amount(row, "price") or None,
         trigger_price=rows.optional_amount(row, "triggerPrice") or None,
         quantity=quantity,
@@ -190,6 +195,14 @@ def _balance(row: Mapping[str, Any]) -> BalanceReport:
     return BalanceReport(asset=rows.text(row, "asset"), total=total, free=free, held=held)
 
 
-def _type(kind: str) -> str:
+def _type(row: Mapping[str, Any]) -> str | None:
+    kind = rows.optional_text(row, "type")
+    if kind is None:
+        return None
     plain = kind.lower().replace("-", "_").replace(" ", "_")
-    return _TYPES.get(plain, plain)
+    plain = _TYPES.get(plain, plain)
+    if plain not in ("limit", "market") or not row.get("triggerPrice"):
+        return plain
+    # Some classes name only what is placed when the trigger fires; without more it stays unsaid which way it fires.
+    base = "take_profit" if row.get("takeProfitPrice") else "stop" if row.get("stopLossPrice") else None
+    return base and (f"{base}_limit" if plain == "limit" else base)
