@@ -79,6 +79,7 @@ def unsettled(cluster: Cluster) -> list[str]:
         UNION ALL SELECT 'attempt ' || action FROM orders_attempt a
         WHERE outcome IN ('', 'unknown') AND resolved_at IS NULL
         AND NOT EXISTS (SELECT 1 FROM orders_deadletter l WHERE l.attempt_id = a.id AND l.status = 'open')
-        UNION ALL SELECT 'wish ' || action FROM orders_intent WHERE done_at IS NULL"""
+        UNION ALL SELECT 'wish ' || action FROM orders_intent i WHERE done_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM orders_deadletter l WHERE l.order_id = i.order_id AND l.status = 'open')"""
     )
     return [what for (what,) in moving]
