@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 import psycopg
 
@@ -69,7 +70,7 @@ def _truth(cluster: Cluster, desk: Desk, attempted: Sequence[verdict.Row]) -> di
         (row["symbol"], row["quantity"]): row["client_order_id"] for row in attempted if row["account"] == desk.code
     }
     accepted = verdict.fold(row for row in collect.journal(cluster, desk) if row.get("account") == desk.world.api_key)
-    return {names[(symbol, f"{quantity:f}")]: at_venue for (symbol, quantity), at_venue in accepted}
+    return {names[key]: at_venue for key, at_venue in accepted if key in names}
 
 
 def _settle(cluster: Cluster, letter: verdict.Row, truth: dict[str, verdict.AtVenue]) -> list[str]:
