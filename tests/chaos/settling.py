@@ -67,7 +67,9 @@ def _open_letters(cluster: Cluster) -> list[verdict.Row]:
 def _truth(cluster: Cluster, desk: Desk, attempted: Sequence[verdict.Row]) -> dict[str, verdict.AtVenue]:
     """Return what the venue has of each intent, by client order id."""
     names = {
-        (row["symbol"], row["quantity"]): row["client_order_id"] for row in attempted if row["account"] == desk.code
+        (row["symbol"], Decimal(row["quantity"])): row["client_order_id"]
+        for row in attempted
+        if row["account"] == desk.code
     }
     accepted = verdict.fold(row for row in collect.journal(cluster, desk) if row.get("account") == desk.world.api_key)
     return {names[key]: at_venue for key, at_venue in accepted if key in names}
