@@ -95,7 +95,6 @@ _KRAKEN = Capabilities(
     nonce_exclusive=True,
     order_types=("limit", "market", *_CONDITIONAL, "trailing_stop"),
     times_in_force=("GTC", "IOC", "FOK", "GTD"),
-    reduce_only=False,
     amend="in_place",
     client_id_lookup="open_and_closed",
     client_id_cancel=True,

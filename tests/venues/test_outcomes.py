@@ -161,6 +161,16 @@ async def test_a_wrong_key_is_refused(paper: PaperVenue, paper_world: WorldHandl
     assert (answer.outcome, answer.code) == ("rejected", "KEY_REFUSED")
 
 
+async def test_a_key_no_header_can_carry_never_leaves(paper: PaperVenue, paper_world: WorldHandle) -> None:
+    broken = gateway(paper_world, secret=Secret("key\r\nX-Other: 1", paper_world.secret))
+    await broken.open()
+    desk = Desk(paper, paper_world, broken)
+    answer = await broken.place(desk.order())
+    await broken.close()
+    assert (answer.outcome, answer.code, answer.transient) == ("not_sent", "REQUEST_NOT_BUILT", False)
+    assert "X-Other" not in repr(answer)
+
+
 async def test_a_live_venue_without_permission_sends_nothing(paper: PaperVenue, paper_world: WorldHandle) -> None:
     target = VenueTarget(code="live", exchange=paper_world.exchange, rest_url=paper_world.rest_url, may_trade=False)
     closed = gateway(paper_world, target=target)

@@ -9,6 +9,7 @@ import socket
 import threading
 import zlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -312,6 +313,41 @@ async def test_closing_ends_what_is_in_flight_and_nothing_more_leaves() -> None:
         late = await asked(wire, server.url)
     assert (record.fault, record.sent) == ("disconnected", True)
     assert (late.fault, late.sent) == ("gateway closed", False)
+
+
+@pytest.mark.parametrize("abort", [True, False])
+async def test_a_server_that_hangs_up_at_once_costs_no_deadline(abort: bool) -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if abort:
+            writer.transport.abort()
+        writer.close()
+
+    listening = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    wire = LeanWire(TIMEOUT_SECONDS)
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
+    records = await asyncio.gather(*(asked(wire, url) for _ in range(50)))
+    await wire.close()
+    listening.close()
+    # Whether our bytes left first is a race; each record says truly which way it went, and none waits.
+    assert {record.fault for record in records} <= {"disconnected", "connection refused", "no connection"}
+
+
+async def test_a_connection_that_ended_while_it_was_opened_has_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    wire = LeanWire(TIMEOUT_SECONDS)
+    async with served(Server(OK + b"Content-Length: 0\r\n\r\n")) as server:
+        opened = wire._connected
+
+        async def opened_and_lost(*arguments: Any) -> Any:
+            connection = await opened(*arguments)
+            assert connection is not None
+            connection.connection_lost(None)
+            return connection
+
+        monkeypatch.setattr(wire, "_connected", opened_and_lost)
+        record = await asked(wire, server.url, "POST")
+        await wire.close()
+    assert (record.fault, record.sent) == ("disconnected", False)
+    assert not server.requests
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from project.lib import clock
 from project.lib.logs import redact
 from venues import errors
 from venues.adapters import rows, unified
-from venues.adapters.transport import HttpRecord
+from venues.adapters.transport import UNSENDABLE, HttpRecord
 from venues.capabilities import Capabilities
 from venues.credentials import Secret
 from venues.messages import Answer, Evidence
@@ -59,7 +59,7 @@ class Judging:
     ) -> Answer:
         """Turn a failed request into an Answer: a proof where there is one, else unknown."""
         classes = class_names(problem)
-        if record is None:
+        if record is None or record.fault == UNSENDABLE:
             verdict = errors.refused_before_sending(classes)
             reason = (
                 str(problem) if isinstance(problem, rows.RowError) else "The request could not be built for this venue."

@@ -18,6 +18,7 @@ from venues.adapters import strict
 
 BODY_BYTES_MAX = 8 * 1024 * 1024
 USER_AGENT = "gapless"
+UNSENDABLE = "unsendable request"
 
 
 class Headers(dict[str, str]):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, cast
 
 from venues.adapters.reply import Reply
-from venues.adapters.transport import HttpRecord, ssl_context
+from venues.adapters.transport import UNSENDABLE, HttpRecord, ssl_context
 
 CONNECT_SECONDS_MAX = 5.0
 IDLE_SECONDS_MAX = 15.0
@@ -51,7 +51,7 @@ class LeanWire:
         try:
             origin, request = self._written(record, headers, body)
         except ValueError:
-            record.fault = "unsendable request"
+            record.fault = UNSENDABLE
             return
         if not await self._has_room(deadline):
             record.fault = "timeout"
@@ -73,6 +73,9 @@ class LeanWire:
         self._idle.clear()
 
     async def _exchange(self, connection: _Connection, record: HttpRecord, request: bytes, deadline: float) -> None:
+        if not connection.may_be_used_again:  # it ended while it was being opened
+            record.fault = "disconnected"
+            return
         timer = asyncio.get_running_loop().call_at(deadline, connection.fail, "timeout")
         record.sent = True  # from here on a byte could leave
         answer = connection.ask(request, record.method)
