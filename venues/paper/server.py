@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import Coroutine
@@ -29,6 +30,9 @@ except ImportError:  # the stock loop serves as well, only slower
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 30.0
+# Orders live for ever and are no garbage: looking through all of them now and then made each order dearer the more
+# there were (measured: 112 µs of CPU an order among 1,000, 176 among 100,000).
+GARBAGE_THRESHOLDS = (20_000, 20, 1000)
 
 
 class Server:
@@ -105,6 +109,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     worlds.reopen_all()
     demo = _demo_worlds(worlds, arguments)
     server = Server(worlds, f"{arguments.host}:{arguments.port}")
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     runner = web.AppRunner(server.application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     handover = runner.server
