@@ -207,7 +207,7 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; everything was stopped and removed\n")
+        sys.stderr.write("interrupted; everything was stopped\n")
         sys.exit(130)
     except HomeError as problem:
         sys.exit(str(problem))

@@ -19,7 +19,7 @@ from tests.chaos.plan import Step
 from tests.chaos.venues import Desk
 from tests.flows.client import Api, Refused
 
-ARMED_SECONDS = 6.0
+ARMED_SECONDS = 12.0
 TICK_SECONDS = 0.05
 FELL_OVER_SECONDS = 1.0
 BYTES_MAX = 8_000_000_000
