@@ -6,6 +6,7 @@ body or an oversized head hands the connection, with what was read of it, to aio
 
 import asyncio
 import itertools
+import logging
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -16,10 +17,13 @@ from venues.paper.messages import HttpRequest, encode_bytes
 from venues.paper.world import World
 from venues.paper.worlds import Worlds
 
+log = logging.getLogger(__name__)
+
 HEAD_BYTES_MAX = 32_768
 BODY_BYTES_MAX = 1 << 20
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 NO_WORLD = Reply(encode_bytes({"error": "no such world; see /_control/worlds"}), 404)
+BROKEN = Reply(encode_bytes({"error": "the venue failed; its log says why"}), 500)
 TOO_LARGE = Reply(encode_bytes({"error": "the body is too large"}), 413)
 
 _numbers = itertools.count(1)
@@ -113,7 +117,11 @@ class WireProtocol(asyncio.Protocol):
         self._answer(world, http, keep, False)
 
     def _answer(self, world: World, http: HttpRequest, keep: bool, has_waited: bool) -> None:
-        outcome = handle(world, http, has_waited)
+        try:
+            outcome = handle(world, http, has_waited)
+        except Exception:  # whatever it was, the other side gets an answer and the log says what happened
+            log.exception("%s %s failed", http.method, http.path)
+            outcome = BROKEN
         if isinstance(outcome, Hang):
             seconds, loop = outcome.seconds, asyncio.get_running_loop()
             world.journal.after_durable(lambda: loop.call_later(seconds, self._answer, world, http, keep, True))

@@ -110,6 +110,7 @@ class World(Effects):
         self.flow = Flow(self.engine, blueprint.seed, flow_path)
         self.flow.fill_books()
         self.drain()
+        self.forget_public()
 
     def describe(self) -> dict[str, Any]:
         """Return the world as the control interface shows it, addresses apart."""
@@ -228,7 +229,7 @@ class World(Effects):
     def tell_public(self) -> None:
         """Send public listeners what changed in the books since the last call."""
         for symbol, state in self.engine.markets.items():
-            revision, prints_total = self._told.get(symbol, (state.book.revision, state.prints_total))
+            revision, prints_total = self._told[symbol]
             self._told[symbol] = (state.book.revision, state.prints_total)
             new_prints = min(state.prints_total - prints_total, len(state.prints))
             levels = state.book.take_touched()

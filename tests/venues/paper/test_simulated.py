@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.venues.paper.simulating import Desk
+from tests.venues.paper.simulating import Desk, body_of, reply_of
+from venues.paper.simulated import connect, request
 
 ROOT = Path(__file__).resolve().parents[3]
 CORE = (
@@ -70,3 +72,14 @@ def test_timers_are_exposed_and_run_in_order() -> None:
     first, second = (record["order_id"] for record in desk.world.records("accepted"))
     assert [record["order_id"] for record in desk.world.records("expired")] == [second, first]
     assert desk.world.next_due() is None
+
+
+def test_first_book_event_of_a_new_world_follows_its_snapshot() -> None:
+    desk = Desk("binance")
+    stream = connect(desk.world, "/ws/btcusdt@depth")
+    asked = reply_of(request(desk.world, "GET", "/api/v3/depth", "symbol=BTCUSDT"))
+    for _ in range(30):
+        desk.world.step()
+    desk.world.tell_public()
+    (event,) = [json.loads(text) for text in stream.take()]
+    assert event["U"] == body_of(asked)["lastUpdateId"] + 1 < event["u"]
