@@ -73,6 +73,10 @@ def _run(
     history = load.history(cluster.home, desks)
     refused = settling.settle_as_person(cluster, nemesis, desks, history.attempted, PERSON_SECONDS)
     verdict = _judged(cluster, nemesis, desks, history)
+    if moving:
+        verdict.found["unresolved"].append(
+            f"after {bound:.0f} s without orders and faults still under way: {Counter(moving)}"
+        )
     verdict.found["needed_help"] += help_needed + _alarms(cluster)
     verdict.found["proofs_failed"] += _proofs(cluster) + venues.unlike(cluster, desks)
     for trader in traders:

@@ -141,6 +141,10 @@ def nobody_asked(case: Case) -> None:
     case.accept("z", "0.9")
 
 
+def adopted_as_somebody_elses(case: Case) -> None:
+    case.store("external-v-b", "0.2", "open")
+
+
 def without_attempt(case: Case) -> None:
     case.attempts = [row for row in case.attempts if row["id"] != "attempt-b"]
 
@@ -223,6 +227,7 @@ def fill_with_another_fee(case: Case) -> None:
         (cancel_never_ended, {"lost"}),
         (acknowledged_as_another, {"lost"}),
         (nobody_asked, {"unexpected"}),
+        (adopted_as_somebody_elses, {"unexpected"}),
         (without_attempt, {"unexpected"}),
         (accepted_twice, {"duplicated"}),
         (overfilled, {"duplicated"}),

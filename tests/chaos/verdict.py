@@ -113,6 +113,12 @@ def judge(history: History, product: Product, venues: Iterable[Venue]) -> Verdic
         _judge_balances(verdict, product, venue)
     _judge_acknowledged(verdict, history, product)
     _judge_letters(verdict, product)
+    asked_for = set(intents.values())
+    verdict.found["unexpected"] += [
+        f"the product has order {row['id']} ({row['client_order_id']}, {row['status']}), which nobody asked for"
+        for row in product.orders
+        if row["client_order_id"] not in asked_for
+    ]
     return verdict
 
 
