@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -84,6 +84,7 @@ class Books:
         self.announcements: dict[tuple[str, str, str], Announcement] = {}
         self.gates: dict[str, tuple[int, int | None]] = {}
         self.wakes: set[str] = set()
+        self.deferred: list[Callable[[], object]] = []
         self._touched: dict[uuid.UUID, None] = {}
         self._new: set[uuid.UUID] = set()
         self._known_fills: dict[TradeKey, FillRow | None] = {}
@@ -310,7 +311,11 @@ class Books:
 
     def audit(self, actor: str, action: str, subject: object, detail: dict[str, Any]) -> None:
         """Append to the audit chain."""
-        self.store.audit(actor, action, subject, detail)
+        self.later(lambda: self.store.audit(actor, action, subject, detail))
+
+    def later(self, work: Callable[[], object]) -> None:
+        """Let the desk write something of its own, in the same transaction, when it commits."""
+        self.deferred.append(work)
 
     def wake(self, account: str) -> None:
         """Wake the owner of an account after the commit."""
@@ -320,6 +325,8 @@ class Books:
 
     def commit(self) -> None:
         """Hand every change to the store. Raises Conflict or Fenced, and then nothing is stored."""
+        for work in self.deferred:
+            work()
         if self.is_changed:
             self.store.write(self)
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from django.db.models import F, Max
 
-from orders import sql, states
+from orders import states
 from orders.models import Balance, DeadLetter, Fill, Intent, Order
 from orders.ports import AtVenue, Waiting
 from orders.rows import ZERO, AccountView, BalanceView, CredentialView, IntentRow
-from project.lib import audit, clock, rules
+from project.lib import audit, clock, rules, sql
 from risk import halts, limits
 from risk.checks import Facts
 from venues import accounts, instruments, probes, snapshots

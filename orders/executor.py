@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import logging
 
+from orders.books import Books
 from orders.owner import Owner
-from orders.ports import Gateways, Leases, Writing
+from orders.ports import Gateways, Leases, Waiting, Writing
 from orders.service import Timing
 from project.lib import clock
 
@@ -81,7 +82,7 @@ class Executor:
 
     async def _hand_out(self) -> None:
         codes = list(self._owners)
-        waiting = await self._writer.run(lambda books: books.store.waiting(codes))
+        waiting = await self._writer.run(lambda books: _waiting(books, codes))
         for code in codes:
             if code in self._owners:
                 owner = self._owners[code][0]
@@ -103,6 +104,12 @@ class Executor:
         floors = {code: owner.nonce_floor() for code, (owner, _) in self._owners.items()}
         with contextlib.suppress(Exception):
             await self._leases.release(floors)
+
+
+def _waiting(books: Books, codes: list[str]) -> Waiting:
+    waiting = books.store.waiting(codes)
+    books.load(order_id for queued in waiting.queued.values() for order_id in queued)  # in one go, not one by one
+    return waiting
 
 
 class _Stop(Exception):

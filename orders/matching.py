@@ -39,12 +39,12 @@ def adopt(books: Books, account: str, report: OrderReport) -> OrderRow | None:
     """Take in an order placed at the venue by somebody else, as external; needs its side, type and quantity."""
     if not report.venue_order_id or report.side is None or not report.quantity:
         return None
-    kind = report.type if report.type in {"limit", "market"} else "limit"
+    kind = report.type or "limit"
     now = clock.now()
     order = OrderRow(
         id=ids.new_id(), account=account, client_order_id=f"external:{report.symbol}:{report.venue_order_id}"[:64],
         body_digest="external", symbol=report.symbol, side=report.side, type=kind, quantity=report.quantity,
-        price=report.price or None, venue_order_id=report.venue_order_id, source="venue", is_external=True,
+        price=report.price or None, trigger_price=report.trigger_price, venue_order_id=report.venue_order_id, source="venue", is_external=True,
         created_at=now, updated_at=now,
     )  # fmt: skip
     events.open_order(books, order, verdict=Status.OPEN, kind="adopted")

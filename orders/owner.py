@@ -171,7 +171,10 @@ class Owner:
 
     async def _say(self, status: str, reason: str) -> None:
         self._why_closed = reason or f"it is {status}"
-        await self._writer.run_until_committed(lambda books: books.store.set_status(self.lease.account, status, reason))
+        code = self.lease.account
+        await self._writer.run_until_committed(
+            lambda books: books.later(lambda: books.store.set_status(code, status, reason))
+        )
         self._served = (*self._served[:1], status, *self._served[2:])
 
     def _take(self, key: uuid.UUID, work: Callable[[], Awaitable[bool]]) -> None:

@@ -27,7 +27,9 @@ class Refused(Exception):
 async def probe(service: Service) -> None:
     """Ask the venue what the key may do, and keep what was learnt."""
     permissions = await service.gateway.permissions()
-    await service.writer.run_until_committed(lambda books: books.store.keep_probe(service.account, permissions))
+    await service.writer.run_until_committed(
+        lambda books: books.later(lambda: books.store.keep_probe(service.account, permissions))
+    )
 
 
 async def load_markets(service: Service) -> None:
@@ -38,7 +40,9 @@ async def load_markets(service: Service) -> None:
         raise NotYet(f"the venue's instruments could not be read ({type(error).__name__})") from None
     if not specs:
         raise NotYet("the venue listed no instruments")
-    await service.writer.run_until_committed(lambda books: books.store.store_instruments(service.venue, specs))
+    await service.writer.run_until_committed(
+        lambda books: books.later(lambda: books.store.store_instruments(service.venue, specs))
+    )
 
 
 async def recover(service: Service) -> None:
@@ -123,11 +127,14 @@ async def _open_books(service: Service) -> None:
         if books.store.account(service.account).opened_at is not None:
             return
         ledger.post_opening(books, service.account, {row.asset: row.total for row in money.rows})
-        books.store.capture(
-            service.account, sweeps.FILLS, before, epoch=service.lease.epoch, reason="opening",
-            event_sequence=books.store.event_sequence(service.account), since=None,
+        sequence = books.store.event_sequence(service.account)
+        books.later(
+            lambda: books.store.capture(
+                service.account, sweeps.FILLS, before, epoch=service.lease.epoch, reason="opening",
+                event_sequence=sequence, since=None,
+            )
         )  # fmt: skip
-        books.store.set_opened(service.account, money.requested_at)
+        books.later(lambda: books.store.set_opened(service.account, money.requested_at))
         books.announce("accounts", "account.opened", service.account, account=service.account)
 
     await service.writer.run_until_committed(post)

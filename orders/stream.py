@@ -72,6 +72,6 @@ class Stream:
     def _take(self, batch: list[Item], books: Books) -> sweeps.Unmatched:
         frames = [(doubts.storable(body), at) for body, _, at in batch if body]
         if frames:
-            books.store.keep_frames(self._service.account, frames)
+            books.later(lambda: books.store.keep_frames(self._service.account, frames))
         reports = [report for _, listed, _ in batch for report in listed]
         return sweeps.apply_reports(books, self._service, reports, source="stream") if reports else []

@@ -73,8 +73,7 @@ async def balances(service: Service, *, reason: str) -> Read:
 
     def take(books: Books) -> None:
         if read.status == "good":
-            books.store.note_balances(service.account, read.rows, requested_at=read.requested_at, is_whole=True)
-            books.announce("balances", "balances.reported", service.account, account=service.account)
+            _note_balances(books, service, read.rows, read.requested_at, is_whole=True)
         _capture(books, service, BALANCES, read, reason, sequence)
 
     await service.writer.run_until_committed(take)
@@ -140,8 +139,7 @@ def apply_reports(books: Books, service: Service, reports: Iterable[Report], *, 
     _prefetch(books, service.account, statements)
     for report in sorted(statements, key=lambda report: not isinstance(report, FillReport)):
         if isinstance(report, BalanceReport):
-            books.store.note_balances(service.account, [report], requested_at=received_at, is_whole=False)
-            books.announce("balances", "balances.reported", service.account, account=service.account)
+            _note_balances(books, service, [report], received_at, is_whole=False)
         elif isinstance(report, Malformed):
             data = {"source": report.source, "reason": report.reason, "raw": report.raw[:2000]}
             books.note(service.account, "unreadable", report.source, data=data)
@@ -223,11 +221,20 @@ def _fills_plan(books: Books, service: Service) -> tuple[datetime, tuple[str, ..
     return since, symbols, books.store.event_sequence(service.account)
 
 
+def _note_balances(
+    books: Books, service: Service, reports: Sequence[BalanceReport], requested_at: datetime, *, is_whole: bool
+) -> None:
+    account, note = service.account, books.store.note_balances
+    books.later(lambda: note(account, reports, requested_at=requested_at, is_whole=is_whole))
+    books.announce("balances", "balances.reported", account, account=account)
+
+
 def _capture(
     books: Books, service: Service, surface: str, read: Read, reason: str, sequence: int, since: datetime | None = None
 ) -> None:
-    books.store.capture(
-        service.account, surface, read, epoch=service.lease.epoch, reason=reason, event_sequence=sequence, since=since
+    account, epoch, capture = service.account, service.lease.epoch, books.store.capture
+    books.later(
+        lambda: capture(account, surface, read, epoch=epoch, reason=reason, event_sequence=sequence, since=since)
     )
     for row in read.malformed:
         data = {"source": row.source, "reason": row.reason, "raw": row.raw[:2000]}

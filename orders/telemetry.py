@@ -25,7 +25,7 @@ async def run(service: Service) -> None:
         is_news = seen != last
 
         def keep(books: Books, channels: Any = channels, is_news: bool = is_news) -> None:
-            books.store.keep_health(service.account, channels, is_news)
+            books.later(lambda: books.store.keep_health(service.account, channels, is_news))
             if is_news:
                 books.announce("venues", "health.changed", service.account, account=service.account)
 
@@ -43,4 +43,4 @@ async def _keep_prices(service: Service) -> None:
     )
     prices = await service.gateway.last_prices(symbols)
     if prices:
-        await service.writer.run(lambda books: books.store.store_prices(service.venue, prices))
+        await service.writer.run(lambda books: books.later(lambda: books.store.store_prices(service.venue, prices)))

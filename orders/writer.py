@@ -46,6 +46,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._store, self._cache = Store(), cache or Cache()
+        self._untold = feed.Signals()
 
     def start(self) -> None:
         """Start the thread; call from the running event loop."""
@@ -92,8 +93,8 @@ class Writer:
     def _commit(self, batch: list[_Job], tries: int) -> None:
         books = Books(self._store, self._cache, is_careful=tries > 0)
         try:
-            with feed.transaction(notify=False) as signals:
-                results = [job.function(books) for job in batch]
+            results = [job.function(books) for job in batch]
+            with feed.transaction(notify=False, is_one_flush=not books.deferred) as signals:
                 books.commit()
         except BaseException as error:
             books.abandon()
@@ -104,7 +105,10 @@ class Writer:
         books.committed()
         failpoints.reach("P8")
         self._settle([(job.future, result, None) for job, result in zip(batch, results, strict=True)])
-        feed.send(signals)
+        self._untold.also(signals)
+        if self._queue.empty():  # under load the next commit tells it all
+            feed.send(self._untold)
+            self._untold = feed.Signals()
 
     def _failed(self, batch: list[_Job], error: Exception, tries: int) -> None:
         if isinstance(error, OperationalError | InterfaceError):

@@ -117,7 +117,7 @@ def target(venue: Venue) -> VenueTarget:
     """Return what a gateway needs to know about a venue."""
     return VenueTarget(
         code=venue.code, exchange=venue.exchange, rest_url=venue.rest_url, ws_url=venue.ws_url, sandbox=venue.sandbox,
-        may_trade=venue.may_trade,
+        may_trade=venue.may_trade, quirks=tuple(venue.quirks),
     )  # fmt: skip
 
 

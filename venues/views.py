@@ -43,7 +43,7 @@ def venue(request: HttpRequest, code: str) -> HttpResponse:
     text = request.GET.get("symbol", "")
     context = {
         "venue": found,
-        "facts": capabilities.for_exchange(found.exchange),
+        "facts": capabilities.for_exchange(found.exchange, found.quirks),
         "accounts": queries.accounts(found),
         "instruments": queries.instruments(found, text),
         "text": text,

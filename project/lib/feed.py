@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
-import psycopg
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 from django.db.transaction import atomic
 
-from project.lib import clock
+from project.lib import clock, sql
 from project.lib.models import FeedCounter
 
 logger = logging.getLogger(__name__)
@@ -25,15 +23,17 @@ Result = TypeVar("Result")
 RETRIED_SQLSTATES = {"40P01", "40001"}
 FEED_CHANNEL = "gapless_feed"
 WORK_CHANNEL = "gapless_work"
+_NOTIFY = "SELECT pg_notify($1, $2)"
 
 
+_ENTRIES = sql.table(
+    "lib_feedentry", at="timestamptz", topic="text", kind="text", object_id="text", account="text", data="jsonb"
+)
 _NUMBERING = (
-    "WITH counter AS (INSERT INTO lib_feedcounter (id, value) VALUES (1, %s) ON CONFLICT (id) DO UPDATE "
-    "SET value = lib_feedcounter.value + EXCLUDED.value RETURNING value - %s AS base) "
-    "INSERT INTO lib_feedentry (seq, at, topic, kind, object_id, account, data) "
-    "SELECT counter.base + v.number, v.at, v.topic, v.kind, v.object_id, v.account, v.data::jsonb FROM counter, "
-    "unnest(%s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) "
-    "WITH ORDINALITY AS v(at, topic, kind, object_id, account, data, number)"
+    "WITH counter AS (INSERT INTO lib_feedcounter (id, value) VALUES (1, $1::bigint) ON CONFLICT (id) DO UPDATE "
+    "SET value = lib_feedcounter.value + EXCLUDED.value RETURNING value - $1::bigint AS base) "
+    f"INSERT INTO lib_feedentry (seq, {_ENTRIES.read()}) SELECT counter.base + v.number, {_ENTRIES.chosen()} "
+    f"FROM counter, {_ENTRIES.unnested(first=2, ordinal='number')}"
 )
 
 
@@ -60,30 +60,35 @@ _pending = _Pending()
 
 @dataclass
 class Signals:
-    """What a committed transaction has to tell: the newest feed number and the accounts to wake."""
+    """What a committed transaction has to tell: whether there is news in the feed, and the accounts to wake."""
 
-    last: int = 0
-    wakes: tuple[str, ...] = ()
+    has_news: bool = False
+    wakes: frozenset[str] = frozenset()
+
+    def also(self, other: Signals) -> None:
+        """Take another transaction's signals along."""
+        self.has_news, self.wakes = self.has_news or other.has_news, self.wakes | other.wakes
 
 
 @contextmanager
-def transaction(*, notify: bool = True) -> Iterator[Signals]:
+def transaction(*, notify: bool = True, is_one_flush: bool = False) -> Iterator[Signals]:
     """Run a block as one transaction whose announced facts get their feed numbers last.
 
     Nested use becomes a savepoint. The signals go out after the commit, never inside it; with notify=False the caller
-    sends them, by send().
+    sends them, by send(). With is_one_flush the block writes by a single sql.Flush that carries numbering() as its
+    last statement, and that flush is the transaction.
     """
     outermost = _pending.depth == 0
     mark = len(_pending.entries)
     _pending.depth += 1
     signals = Signals()
     try:
-        with atomic():
+        with nullcontext() if is_one_flush else atomic():
             yield signals
             if outermost and (numbering_left := numbering()) is not None:
-                query, parameters = numbering_left
-                with connection.wrap_database_errors:
-                    psycopg.Cursor(connection.connection).execute(query, parameters, prepare=True)
+                flush = sql.Flush()
+                flush.add(*numbering_left)
+                flush.send()
     except BaseException:
         del _pending.entries[mark:]
         if outermost:
@@ -93,7 +98,7 @@ def transaction(*, notify: bool = True) -> Iterator[Signals]:
     finally:
         _pending.depth -= 1
     if outermost:
-        signals.last, signals.wakes = int(_pending.is_numbered), tuple(sorted(_pending.wakes))
+        signals.has_news, signals.wakes = _pending.is_numbered, frozenset(_pending.wakes)
         _pending.entries.clear()
         _pending.wakes.clear()
         _pending.is_numbered = False
@@ -103,22 +108,21 @@ def transaction(*, notify: bool = True) -> Iterator[Signals]:
 
 def send(signals: Signals) -> None:
     """Signal what was committed: readers of the feed, and the owners of the accounts with work."""
-    if not signals.last and not signals.wakes:
+    flush = sql.Flush()
+    if signals.has_news:
+        flush.add(_NOTIFY, [FEED_CHANNEL.encode(), b"news"])
+    for account in sorted(signals.wakes):
+        flush.add(_NOTIFY, [WORK_CHANNEL.encode(), account.encode()])
+    if not flush.statements:
         return
     try:
-        with connection.cursor() as cursor:
-            if signals.last:
-                cursor.execute(
-                    "SELECT pg_notify(%s, (SELECT value FROM lib_feedcounter WHERE id = 1)::text)", [FEED_CHANNEL]
-                )
-            for account in signals.wakes:
-                cursor.execute("SELECT pg_notify(%s, %s)", [WORK_CHANNEL, account])
+        flush.send()
     except (OperationalError, InterfaceError):
         # committed is committed: who raised now would be asked to do it twice
         logger.warning("the database was lost after a commit; readers find its facts by polling")
 
 
-def numbering() -> tuple[str, list[Any]] | None:
+def numbering() -> tuple[str, list[bytes]] | None:
     """Return the statement that numbers and stores the facts announced so far, and forget them; None where there are none.
 
     It takes the feed's counter: nothing may be written after it in the same transaction.
@@ -128,12 +132,7 @@ def numbering() -> tuple[str, list[Any]] | None:
         return None
     _pending.entries.clear()
     _pending.is_numbered = True
-    columns: list[list[Any]] = [
-        [entry.at for entry in entries], [entry.topic for entry in entries], [entry.kind for entry in entries],
-        [entry.object_id for entry in entries], [entry.account for entry in entries],
-        [json.dumps(entry.data, separators=(",", ":")) for entry in entries],
-    ]  # fmt: skip
-    return _NUMBERING, [len(entries), len(entries), *columns]
+    return _NUMBERING, [str(len(entries)).encode(), *_ENTRIES.values(entries)]
 
 
 def retried(function: Callable[Given, Result]) -> Callable[Given, Result]:
