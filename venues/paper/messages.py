@@ -62,16 +62,16 @@ NOBODY = Context("", 0)
 
 def read_form(text: str) -> dict[str, str]:
     """Return the fields of a query or form body, empty ones included; the last one of a name counts."""
+    is_quoted = "%" in text or "+" in text
     fields: dict[str, str] = {}
     for pair in text.split("&"):
-        name, sign, value = pair.partition("=")
-        if sign or name:
-            fields[_unquoted(name)] = _unquoted(value)
+        name, _, value = pair.partition("=")
+        if not pair:
+            continue
+        if is_quoted:
+            name, value = unquote_plus(name), unquote_plus(value)
+        fields[name] = value
     return fields
-
-
-def _unquoted(text: str) -> str:
-    return unquote_plus(text) if "%" in text or "+" in text else text
 
 
 def plain(number: Decimal) -> str:
