@@ -40,12 +40,16 @@ async def cancel(service: Service, intent_id: uuid.UUID) -> bool:
         return False
     if begun is None:
         return False
-    failpoints.reach("P11")
-    answer = await service.gateway.cancel(begun.message)
-    received_at = clock.now()
-    is_settled = await service.writer.run_until_committed(
-        lambda books: finish(books, begun, intent_id, answer, received_at)
-    )
+    service.in_flight.add(begun.attempt)
+    try:
+        failpoints.reach("P11")
+        answer = await service.gateway.cancel(begun.message)
+        received_at = clock.now()
+        is_settled = await service.writer.run_until_committed(
+            lambda books: finish(books, begun, intent_id, answer, received_at)
+        )
+    finally:
+        service.in_flight.discard(begun.attempt)
     if answer.outcome == "rejected":  # the venue knows no such open order: what became of it is asked at once
         await sweeps.look_up(service, begun.order, source="lookup")
     service.lookup_wanted.set()

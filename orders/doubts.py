@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -117,22 +117,22 @@ def unresolved(books: Books, account: str) -> list[AttemptRow]:
     return sorted(found, key=lambda attempt: (attempt.sent_at, attempt.id))
 
 
-def begin_recovery(books: Books, account: str, at: datetime) -> int:
-    """Mark every attempt without an outcome as unknown: whoever sent it is gone. Returns how many.
+def mark_lost(books: Books, account: str, at: datetime, is_lost: Callable[[AttemptRow], bool]) -> list[AttemptRow]:
+    """Mark the attempts without an outcome as unknown that nobody waits for any more. Returns them.
 
     A submit whose order the venue has answered for by other ways (stream, sweep) is no doubt: it is resolved at once.
     """
     order_ids = books.store.orders_in_doubt(account)
     books.load(order_ids)
-    lost = 0
+    lost: list[AttemptRow] = []
     for order_id in order_ids:
         order = books.order(order_id)
         for attempt in books.attempts(order_id):
-            if attempt.outcome == "":
+            if attempt.outcome == "" and is_lost(attempt):
                 attempt.outcome, attempt.outcome_at, attempt.code = "unknown", at, "OWNER_LOST"
-                attempt.message = "the process that sent this ended before the answer"
+                attempt.message = "whoever was to send this ended before the answer was recorded"
                 books.change_attempt(attempt)
-                lost += 1
+                lost.append(attempt)
             proved = attempt.action == "submit" and order.status not in {Status.SENDING, Status.UNKNOWN}
             if attempt.is_unresolved and proved:
                 attempt.resolved_at = at

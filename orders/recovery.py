@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from orders import doubts, events, ledger, sweeps
 from orders.books import Books
+from orders.rows import AttemptRow
 from orders.service import Service
 from orders.states import Mutation, Status
 from project.lib import clock
@@ -62,22 +64,20 @@ async def recover(service: Service) -> None:
         raise NotYet("could not read " + "; ".join(failed))
 
 
-def mark_lost(books: Books, account: str) -> None:
-    """Call unknown what an owner before us left unanswered."""
+def mark_lost(books: Books, account: str, is_lost: Callable[[AttemptRow], bool] = lambda attempt: True) -> None:
+    """Call unknown what was left unanswered: all of it when an account is taken, later what nobody waits for."""
     now = clock.now()
-    doubts.begin_recovery(books, account, now)
-    sending = books.store.orders_in(account, status=Status.SENDING)
-    pending = [order_id for mutation in _UNKNOWN_OF for order_id in books.store.orders_in(account, mutation=mutation)]
-    books.load([*sending, *pending])
-    for order_id in sending:
-        events.record(
-            books, books.order(order_id), "unknown", source="recovery", received_at=now, to=Status.UNKNOWN, code="OWNER_LOST",
-            message="the process that sent this ended before the venue's answer was recorded",
-        )  # fmt: skip
-    for order_id in pending:
+    touched = [attempt.order for attempt in doubts.mark_lost(books, account, now, is_lost)]
+    for order_id in dict.fromkeys([*touched, *books.store.orders_in(account, status=Status.SENDING)]):
         order = books.order(order_id)
-        if any(attempt.action != "submit" and attempt.is_unresolved for attempt in books.attempts(order_id)):
-            mutation = _UNKNOWN_OF[Mutation(order.mutation)]
+        lost = [attempt.action for attempt in books.attempts(order_id) if attempt.is_unresolved]
+        if order.status == Status.SENDING and "submit" in lost:
+            events.record(
+                books, order, "unknown", source="recovery", received_at=now, to=Status.UNKNOWN, code="OWNER_LOST",
+                message="the process that sent this ended before the venue's answer was recorded",
+            )  # fmt: skip
+        mutation = _UNKNOWN_OF.get(Mutation(order.mutation))
+        if mutation is not None and ("cancel" in lost or "amend" in lost):
             events.record(books, order, mutation.value, source="recovery", received_at=now, mutation=mutation)
 
 

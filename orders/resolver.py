@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from orders import cancellation, doubts, events, ledger, proof, states, sweeps
+from orders import cancellation, doubts, events, ledger, proof, recovery, states, sweeps
 from orders.books import Books
 from orders.rows import AttemptRow, OrderRow
 from orders.service import Service
@@ -18,12 +18,13 @@ from venues.messages import Evidence, Lookup
 
 LOOKUP_SECONDS_AFTER_LETTER = 30
 STUCK_MAX = 20
+ORPHAN_SECONDS = 1.0
 Doubt = tuple[OrderRow, AttemptRow]
 
 
 async def resolve(service: Service) -> int:
     """Take every unresolved attempt of the account one step further. Returns how many are left."""
-    found, stuck = await service.writer.run(lambda books: (_doubts(books, service), _stuck_cancels(books, service)))
+    found, stuck = await service.writer.run(lambda books: _unsettled(books, service))
     if not found and not stuck:
         return 0
     now = clock.now()
@@ -46,6 +47,17 @@ async def look(service: Service, order: OrderRow, attempt: AttemptRow) -> Lookup
         if attempt.action == "cancel":
             await service.writer.run_until_committed(lambda books: _judge_cancel(books, service, attempt))
     return lookup
+
+
+def _unsettled(books: Books, service: Service) -> tuple[list[Doubt], list[Doubt]]:
+    """Return doubts and stuck cancels, after calling lost what was committed and yet is in nobody's hands.
+
+    A commit whose answer never came (the database went away) leaves an attempt nobody knows to send.
+    """
+    before = clock.now() - timedelta(seconds=service.timing.request_timeout_seconds + ORPHAN_SECONDS)
+    mine = set(service.in_flight)
+    recovery.mark_lost(books, service.account, lambda a: a.id not in mine and a.sent_at < before)
+    return _doubts(books, service), _stuck_cancels(books, service)
 
 
 def _doubts(books: Books, service: Service) -> list[Doubt]:

@@ -55,6 +55,7 @@ class Service:
     lookup_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     opened_at: datetime | None = None
     trades_before_opening: frozenset[tuple[str, str]] = frozenset()
+    in_flight: set[uuid.UUID] = field(default_factory=set)
     looked_up_at: dict[uuid.UUID, float] = field(default_factory=dict)
 
     async def stamp_for(self, priority: Priority) -> tuple[int, int] | None:

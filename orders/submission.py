@@ -40,11 +40,15 @@ async def submit(service: Service, order_id: uuid.UUID) -> bool:
         return False
     if begun is None:
         return True
-    failpoints.reach("P4")
-    answer = await service.gateway.place(begun.message)
-    received_at = clock.now()
-    failpoints.reach("P7")
-    needs_fills = await service.writer.run_until_committed(lambda books: finish(books, begun, answer, received_at))
+    service.in_flight.add(begun.attempt)
+    try:
+        failpoints.reach("P4")
+        answer = await service.gateway.place(begun.message)
+        received_at = clock.now()
+        failpoints.reach("P7")
+        needs_fills = await service.writer.run_until_committed(lambda books: finish(books, begun, answer, received_at))
+    finally:
+        service.in_flight.discard(begun.attempt)
     if needs_fills or (not service.has_stream and begun.message.time_in_force != "GTC"):
         service.sweep_wanted.set()
     if answer.outcome == "unknown":
