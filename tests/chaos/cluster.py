@@ -28,7 +28,7 @@ MANAGE = (sys.executable, "manage.py")
 TIMING = {
     "GAPLESS_OPEN_ORDERS_SECONDS": "3", "GAPLESS_FILLS_SECONDS": "5", "GAPLESS_BALANCES_SECONDS": "3",
     "GAPLESS_RECONCILIATION_SECONDS": "2", "GAPLESS_LEASE_SECONDS": "4", "GAPLESS_LEASE_RENEW_SECONDS": "1",
-    "GAPLESS_NOT_READY_SECONDS": "30", "GAPLESS_REQUEST_TIMEOUT_SECONDS": "3", "GAPLESS_DEAD_LETTER_SECONDS": "110",
+    "GAPLESS_NOT_READY_SECONDS": "30", "GAPLESS_REQUEST_TIMEOUT_SECONDS": "3", "GAPLESS_DEAD_LETTER_SECONDS": "120",
 }  # fmt: skip
 # Written by the database itself: when an epoch was granted and when an attempt was committed, by its own commit times.
 WITNESS = """
