@@ -1,0 +1,263 @@
+"""The rest of the product as the order core sees it, on the database in memory: the contract of orders/desk.py."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from orders import states
+from orders.ports import AtVenue, Waiting
+from orders.rows import ZERO, AccountView, BalanceView, CredentialView, IntentRow
+from project.lib import clock
+from risk.checks import Facts
+from tests.simulation.memory import BalanceRecord, Capture, Database, clone
+from venues.messages import BalanceReport, MarketSpec, Permissions, Read
+
+WAITING_MAX = 200
+CONFIRMED_AFTER = timedelta(seconds=5)
+
+
+class MemoryDesk:
+    """Every call runs inside the open transaction of the one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def account(self, code: str) -> AccountView:
+        """Return what the owner goes by. Raises KeyError."""
+        row = self.database.accounts[code]
+        key = CredentialView(id=row.credential, probed_at=row.probed_at, probe_result=row.probe_result)
+        return AccountView(
+            code=code, target=row.target, status=row.status, status_reason=row.status_reason, status_at=row.status_at,
+            activation_requested_at=row.activation_requested_at, probe_waived_by="", opened_at=row.opened_at,
+            event_sequence=row.event_sequence, credential=key,
+        )  # fmt: skip
+
+    def waiting(self, codes: Sequence[str]) -> Waiting:
+        """Return what waits for the owners of these accounts, oldest first, bounded per account."""
+        database = self.database
+        queued: dict[str, list[uuid.UUID]] = {}
+        found = [o for o in database.orders.values() if o.status == "queued" and o.account in codes]
+        for order in sorted(found, key=lambda order: (order.created_at, order.id)):
+            listed = queued.setdefault(order.account, [])
+            if len(listed) < WAITING_MAX:
+                listed.append(order.id)
+        wishes: dict[str, list[tuple[uuid.UUID, str, uuid.UUID | None]]] = {}
+        asked = [database.intents[key] for key in database.waiting_intents]
+        for intent in sorted(asked, key=lambda intent: (intent.requested_at, intent.id)):
+            if intent.account in codes:
+                wishes.setdefault(intent.account, []).append((intent.id, intent.action, intent.order))
+        settings = {
+            code: (database.accounts[code].activation_requested_at, "", database.accounts[code].credential)
+            for code in codes
+        }
+        return Waiting(queued=queued, wishes=wishes, settings=settings)
+
+    def intent(self, intent_id: uuid.UUID) -> IntentRow:
+        """Return a wish. Raises KeyError."""
+        return clone(self.database.intents[intent_id])
+
+    def wishes_about(self, order_id: uuid.UUID) -> list[IntentRow]:
+        """Return the wishes about an order that nobody has settled."""
+        asked = [self.database.intents[key] for key in self.database.waiting_intents]
+        return [clone(intent) for intent in asked if intent.order == order_id]
+
+    def letter_order(self, letter_id: uuid.UUID) -> uuid.UUID | None:
+        """Return the order a dead letter is about, or None."""
+        letter = self.database.letters.get(letter_id)
+        return letter.order if letter else None
+
+    def orders_in_doubt(self, account: str) -> list[uuid.UUID]:
+        """Return orders with an attempt in flight or unknown and unresolved."""
+        database = self.database
+        return sorted({database.attempts[key].order for key, owner in database.in_doubt.items() if owner == account})
+
+    def orders_in(self, account: str, *, status: str = "", mutation: str = "") -> list[uuid.UUID]:
+        """Return the orders with a status, or with a mutation, oldest first."""
+        found = [
+            order
+            for order in self.database.orders.values()
+            if order.account == account
+            and (not status or order.status == status)
+            and (not mutation or order.mutation == mutation)
+            and order.status not in states.TERMINAL
+        ]
+        return [order.id for order in sorted(found, key=lambda order: (order.created_at, order.id))]
+
+    def stale_queued(self, account: str, before: datetime) -> list[uuid.UUID]:
+        """Return orders queued and untouched since then."""
+        orders = self.database.orders
+        return [key for key in self.orders_in(account, status="queued") if orders[key].updated_at < before]
+
+    def at_venue(self, account: str) -> list[AtVenue]:
+        """Return id, symbol, venue order id and creation time of every order that stands at the venue, oldest first."""
+        found = [o for o in self.database.orders.values() if o.account == account and o.status in states.AT_VENUE]
+        found.sort(key=lambda order: (order.created_at, order.id))
+        return [(order.id, order.symbol, order.venue_order_id, order.created_at) for order in found]
+
+    def newest_fill_at(self, account: str) -> datetime | None:
+        """Return when the newest booked trade was executed."""
+        return max((f.executed_at for f in self.database.fills.values() if f.account == account), default=None)
+
+    def has_new_fills(self, account: str, executed_from: datetime, recorded_from: datetime) -> bool:
+        """Say whether a trade executed since the one time was booked since the other."""
+        return any(
+            fill.account == account and fill.executed_at >= executed_from and fill.recorded_at >= recorded_from
+            for fill in self.database.fills.values()
+        )
+
+    def symbols(self, account: str, venue: str, at_most: int) -> list[str]:
+        """Return the venue's symbols when they are few, else those ever ordered on the account."""
+        listed = sorted(symbol for code, symbol in self.database.instruments if code == venue)
+        if len(listed) <= at_most:
+            return listed
+        return sorted({order.symbol for order in self.database.orders.values() if order.account == account})
+
+    def venue_ids(self, account: str, symbol: str, since: datetime) -> frozenset[str]:
+        """Return the venue's ids of our orders on a symbol that were made since then."""
+        return frozenset(
+            order.venue_order_id
+            for order in self.database.orders.values()
+            if (order.account, order.symbol) == (account, symbol) and order.created_at >= since and order.venue_order_id
+        )
+
+    def balances(self, account: str, assets: Sequence[str]) -> Mapping[str, BalanceView]:
+        """Return both sides per asset, of those that either side has ever named."""
+        found = {asset: self.database.balances.get((account, asset)) for asset in assets}
+        return {
+            asset: BalanceView(
+                total=row.total, venue_total=row.venue_total, difference_confirmed=row.difference,
+                difference_confirmed_at=row.difference_confirmed_at,
+            )
+            for asset, row in found.items()
+            if row is not None
+        }  # fmt: skip
+
+    def note_balances(
+        self, account: str, reports: Sequence[BalanceReport], *, requested_at: datetime, is_whole: bool
+    ) -> None:
+        """Keep what the venue says beside our totals; a whole list says zero of every asset it leaves out."""
+        said = {report.asset: report.total for report in reports}
+        if is_whole:
+            said |= {asset: ZERO for owner, asset in self.database.balances if owner == account and asset not in said}
+        for asset in sorted(said):
+            row = self.database.balances.get((account, asset))
+            if row is None:
+                fresh = BalanceRecord(
+                    venue_total=said[asset], difference=said[asset], difference_since=requested_at
+                )  # fmt: skip
+                self.database.put(self.database.balances, (account, asset), fresh)
+                continue
+            self.database.put(self.database.balances, (account, asset), _noted(row, said[asset], requested_at))
+
+    def event_sequence(self, account: str) -> int:
+        """Return the number of the account's last event."""
+        return self.database.accounts[account].event_sequence
+
+    def capture(
+        self,
+        account: str,
+        surface: str,
+        read: Read,
+        *,
+        epoch: int,
+        reason: str,
+        event_sequence: int,
+        since: datetime | None,
+    ) -> None:
+        """Keep a read as a snapshot."""
+        is_opening = surface == "fills" and reason == "opening"
+        trades = frozenset((row.symbol, row.venue_trade_id) for row in read.rows) if is_opening else frozenset()
+        made = Capture(
+            surface=surface, status=read.status, epoch=epoch, reason=reason, event_sequence=event_sequence, trades=trades
+        )  # fmt: skip
+        self.database.append(self.database.captures[account], made)
+
+    def opening_trades(self, account: str) -> frozenset[tuple[str, str]]:
+        """Return the trades (symbol, venue trade id) that the opening balances already contain."""
+        for made in self.database.captures[account]:
+            if (made.surface, made.reason) == ("fills", "opening"):
+                return made.trades
+        return frozenset()
+
+    def set_opened(self, account: str, at: datetime) -> None:
+        """Say since when the account's books are open."""
+        self.database.change_account(account, opened_at=at)
+
+    def set_status(self, account: str, status: str, reason: str) -> None:
+        """Move the account's status where it changed."""
+        row = self.database.accounts[account]
+        if (row.status, row.status_reason) != (status, reason[:300]):
+            self.database.change_account(account, status=status, status_reason=reason[:300], status_at=clock.now())
+            self.database.committed.statuses.append((account, status, reason))
+
+    def keep_probe(self, account: str, permissions: Permissions | None) -> None:
+        """Judge and keep what the venue says the key may do."""
+        if permissions is None or permissions.can_withdraw is None:
+            result = "refused: the venue does not say what this key may do"
+        elif permissions.can_withdraw or permissions.can_trade is False:
+            result = "refused: this key may withdraw"
+        else:
+            result = "trade without withdraw"
+        self.database.change_account(account, probed_at=clock.now(), probe_result=result)
+
+    def store_instruments(self, venue: str, specs: Sequence[MarketSpec]) -> None:
+        """Keep the venue's instruments."""
+        for spec in specs:
+            if self.database.instruments.get((venue, spec.symbol)) != spec:
+                self.database.put(self.database.instruments, (venue, spec.symbol), spec)
+
+    def store_prices(self, venue: str, prices: Mapping[str, Decimal]) -> None:
+        """Keep last prices."""
+        for symbol, price in sorted(prices.items()):
+            self.database.put(self.database.prices, (venue, symbol), price)
+
+    def keep_frames(self, account: str, frames: Sequence[tuple[str, datetime]]) -> None:
+        """Keep raw stream frames: nothing reads them."""
+
+    def keep_health(self, account: str, channels: Mapping[str, Any], is_news: bool) -> None:
+        """Keep how each channel is doing: nothing in the core reads it."""
+
+    def priced_symbols(self, account: str, venue: str, at_most: int) -> list[str]:
+        """Return the symbols whose prices are wanted."""
+        return sorted(symbol for code, symbol in self.database.instruments if code == venue)
+
+    def risk(self, account: str, symbol: str) -> tuple[int, Facts | None]:
+        """Return the revision of the risk rules and the facts they are applied to; None when the symbol is not listed."""
+        revision, venue = self.database.counters["rules"], self.database.accounts[account].target.code
+        if (venue, symbol) not in self.database.instruments:
+            return revision, None
+        return revision, self.facts(account, symbol, own=1)
+
+    def facts(self, account: str, symbol: str, own: int = 0) -> Facts:
+        """Gather what the pre-trade check rests on."""
+        database = self.database
+        venue = database.accounts[account].target.code
+        alive = [o for o in database.orders.values() if o.account == account and o.status in states.ALIVE]
+        count = sum(order.quantity != order.filled_quantity for order in alive) if database.limits else 0
+        state: Any = database.trading_state(account)
+        return Facts(
+            state=state, may_trade=True, limits=dict(database.limits), last_price=database.prices.get((venue, symbol)),
+            open_orders=count - own,
+        )  # fmt: skip
+
+    def audit(self, actor: str, action: str, subject: object, detail: dict[str, Any]) -> None:
+        """Append to the audit chain."""
+        self.database.append(self.database.audits, (actor, action, str(subject)))
+
+
+def _noted(row: BalanceRecord, venue_total: Decimal, requested_at: datetime) -> BalanceRecord:
+    """Apply the rule of the upsert in orders/desk.py: since when a difference has stood, and when a second read confirmed it."""
+    difference = venue_total - row.total
+    if row.difference != difference:
+        return replace(
+            row, venue_total=venue_total, difference=difference, difference_since=requested_at, difference_confirmed_at=None
+        )  # fmt: skip
+    confirmed_at = row.difference_confirmed_at
+    if confirmed_at is None and row.difference_since and row.difference_since < requested_at - CONFIRMED_AFTER:
+        confirmed_at = requested_at
+    return replace(row, venue_total=venue_total, difference_confirmed_at=confirmed_at)
