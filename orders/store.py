@@ -35,7 +35,7 @@ ATTEMPTS = sql.table(
     evidence="jsonb", lookups_absent="int", last_lookup_at="timestamptz", resolved_at="timestamptz", resolution="text",
 )  # fmt: skip
 ATTEMPT_CHANGES = (
-    "outcome", "outcome_at", "code", "message", "venue_order_id", "evidence", "lookups_absent", "last_lookup_at",
+    "request", "outcome", "outcome_at", "code", "message", "venue_order_id", "evidence", "lookups_absent", "last_lookup_at",
     "resolved_at", "resolution",
 )  # fmt: skip
 CHANGED_ATTEMPTS = sql.Table(
@@ -107,7 +107,6 @@ _GATES = (
     "JOIN orders_accountlease l ON l.account_id = v.account AND l.epoch = v.epoch AND l.expires_at > clock_timestamp() "
     "WHERE v.revision IS NULL OR v.revision = coalesce((SELECT value FROM lib_rulesrevision WHERE id = 1), 0)"
 )
-_LETTER_READ = LETTERS.read("l")
 
 
 class Store(DatabaseDesk):
@@ -122,7 +121,7 @@ class Store(DatabaseDesk):
         orders = [OrderRow(**dict(zip(_ORDER_FIELDS, row, strict=True))) for row in found]
         sent = [order.id for order in orders if order.submit_tries or order.status not in {"queued", "received"}]
         if sent:
-            query = f"SELECT {ATTEMPTS.read()} FROM orders_attempt WHERE order_id = ANY(%s) ORDER BY sent_at, id"
+            query = f"SELECT {_ATTEMPT_READ} FROM orders_attempt a WHERE order_id = ANY(%s) ORDER BY sent_at, id"
             for row in sql.rows(query, sent):
                 attempt = AttemptRow(**dict(zip(_ATTEMPT_FIELDS, row, strict=True)))
                 attempts[attempt.order].append(attempt)
@@ -250,6 +249,13 @@ def _write_log(flush: sql.Flush, books: Books) -> None:
         flush.add(_EVENTS, [str(len(events)).encode(), account.encode(), *EVENTS.values(events)])
 
 
+def _selected(table: sql.Table, alias: str) -> str:
+    """Return the select list with JSON as `json`: the driver parses that, and Django makes it leave `jsonb` as text."""
+    return ", ".join(
+        f"{alias}.{name}::json" if kind == "jsonb" else f"{alias}.{name}" for _, name, kind in table.columns
+    )
+
+
 @contextmanager
 def transaction() -> Iterator[Books]:
     """Open the books for one transaction of a process that owns no account: intake, a correction, a test."""
@@ -263,3 +269,4 @@ _ORDER_FIELDS = [attribute for attribute, _, _ in ORDERS.columns]
 _ATTEMPT_FIELDS = [attribute for attribute, _, _ in ATTEMPTS.columns]
 _FILL_FIELDS = [attribute for attribute, _, _ in FILLS.columns]
 _LETTER_FIELDS = [*(attribute for attribute, _, _ in LETTERS.columns), "action"]
+_ATTEMPT_READ, _LETTER_READ = _selected(ATTEMPTS, "a"), _selected(LETTERS, "l")
