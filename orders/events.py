@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 from orders import doubts, ledger, states
 from orders.books import Books
-from orders.rows import ZERO, EventRow, FillRow, OrderRow
+from orders.rows import ZERO, AttemptRow, EventRow, FillRow, OrderRow
 from orders.states import Mutation, Status
 from project.lib import clock, decimals, ids
 from venues.messages import FillReport, OrderReport
@@ -50,11 +52,13 @@ def record(
     message: str = "",
     venue_code: str = "",
     venue_order_id: str | None = None,
+    replaces: bool = False,
     data: dict[str, Any] | None = None,
 ) -> bool:
     """Append one event to an order and move it where the table allows.
 
     An illegal move is stored as an event of its own and as an anomaly, and changes nothing; returns False then.
+    With replaces the venue's id is taken in place of the one before it, and may be empty until the successor has one.
     """
     before, details = Status(order.status), doubts.storable(data or {})
     message, venue_code = doubts.storable(message), doubts.storable(venue_code)
@@ -76,10 +80,12 @@ def record(
     if code is not None:
         order.reason_code, order.reason_message, order.reason_venue_code = code, message[:500], venue_code[:64]
         details |= {"code": code, "message": message, "venue_code": venue_code}
+    if replaces:
+        _name_leg(books, order)
+        order.venue_order_id = details["venue_order_id"] = ""
     if venue_order_id and not order.venue_order_id and _is_free(books, order, venue_order_id):
-        order.venue_order_id = venue_order_id
+        order.venue_order_id = details["venue_order_id"] = venue_order_id
         books.learn_venue_id(order, venue_order_id)
-        details["venue_order_id"] = venue_order_id
     _append(books, order, kind, before, details, source, received_at, occurred_at)
     return True
 
@@ -100,9 +106,10 @@ def apply_report(
     `needs_fills` means the venue claims more filled than is booked: fetch the fills, then apply again;
     is_final applies it all the same.
     """
+    is_other = bool(report.venue_order_id) and report.venue_order_id != order.venue_order_id
+    if is_other and any(attempt.venue_order_id == report.venue_order_id for attempt in books.attempts(order.id)):
+        return "stale"  # about a leg that was replaced: its end is known, and its trades are booked by themselves
     if report.venue_order_id and order.venue_order_id and report.venue_order_id != order.venue_order_id:
-        if any(attempt.venue_order_id == report.venue_order_id for attempt in books.attempts(order.id)):
-            return "stale"  # about the order this one has replaced, or a leg of it that is settled by its own attempt
         data = {"ours": order.venue_order_id, "theirs": report.venue_order_id, "status": report.status}
         books.note(order.account, "illegal_transition", str(order.id), order=order.id, data=data)
         return "illegal"
@@ -111,11 +118,14 @@ def apply_report(
             {"source": source, "at": received_at.isoformat(), "answer": f"the venue reports it {report.status}"}
         ]
         doubts.settle(books, order, "accepted", action="submit", actor="executor", rows=evidence)
-    if report.status == "filled" or (
-        (report.filled_quantity or ZERO) > order.filled_quantity and report.status != "open" and not is_final
-    ):
-        return _note_claim(books, order, report, source, received_at)
+    claimed = (report.filled_quantity or ZERO) + filled_before(books, order, report.venue_client_id)
+    if report.status == "filled" or (claimed > order.filled_quantity and report.status != "open" and not is_final):
+        return _note_claim(books, order, report, source, received_at, claimed if report.filled_quantity else None)
     to = _REPORTED[report.status]
+    if to == Status.CANCELLED and (leg := leg_in_replacement(books, order)) is not None:
+        return _end_leg(books, order, leg, source=source, received_at=received_at, occurred_at=report.occurred_at)
+    if to == Status.CANCELLED and order.expires_at is not None and received_at >= order.expires_at:
+        to = Status.EXPIRED  # our own cancel at its time: the venue knows no expiry
     if to == Status.OPEN and order.filled_quantity > 0:
         to = Status.PARTIALLY_FILLED
     if to == order.status or (
@@ -169,6 +179,104 @@ def apply_fill(
         data = {**data, "filled_quantity": decimals.write(order.filled_quantity)}
         books.note(order.account, "overfill", str(order.id), order=order.id, fill=fill.id, data=data)
     return fill
+
+
+def end_unsent(
+    books: Books, order: OrderRow, kind: str, *, source: str, received_at: datetime, code: str, message: str,
+    data: dict[str, Any] | None = None,
+) -> bool:  # fmt: skip
+    """End an order of which nothing more can be at the venue: denied, or cancelled when an earlier leg of it was there."""
+    return record(books, order, kind, source=source, received_at=received_at, code=code, message=message, data=data,
+                  to=Status.CANCELLED if was_at_venue(books, order) else Status.DENIED)  # fmt: skip
+
+
+def was_at_venue(books: Books, order: OrderRow) -> bool:
+    """Say whether an earlier leg of the order is known to have stood at the venue."""
+    return order.filled_quantity > 0 or any(attempt.venue_order_id for attempt in books.attempts(order.id))
+
+
+def amend(
+    books: Books, order: OrderRow, kind: str, values: Mapping[str, str], *, source: str, received_at: datetime,
+    venue_order_id: str | None = None, replaces: bool = False, to: Status | None = None, mutation: Mutation = Mutation.NONE,
+) -> None:  # fmt: skip
+    """Change what an order asks for: quantity (the total), price, trigger price, expiry; old and new values in the event."""
+    books.change_order(order)
+    before = {name: _written(getattr(order, name)) for name in values}
+    for name, text in values.items():
+        value = datetime.fromisoformat(text) if name == "expires_at" else Decimal(text)
+        setattr(order, name, value)
+    record(books, order, kind, source=source, received_at=received_at, mutation=mutation, to=to, replaces=replaces,
+           venue_order_id=venue_order_id, data={"before": before, "after": dict(values)})  # fmt: skip
+
+
+def trigger(
+    books: Books,
+    order: OrderRow,
+    kind: str,
+    state: str,
+    *,
+    extreme: Decimal | None = None,
+    price: Decimal | None = None,
+) -> None:
+    """Move a conditional order that we watch ourselves: armed, waiting, triggered; or keep the best price it has seen."""
+    books.change_order(order)
+    order.trigger_state = state
+    if extreme is not None:
+        order.trigger_extreme = extreme
+    data = {"trigger_state": state, "trigger_extreme": _written(order.trigger_extreme), "price": _written(price)}
+    record(books, order, kind, source="executor", received_at=clock.now(), data=data)
+
+
+def filled_before(books: Books, order: OrderRow, client_id: str | None) -> Decimal:
+    """Return what had filled before the leg a statement is about, the newest one where it names none."""
+    legs = [attempt for attempt in books.attempts(order.id) if attempt.action != "cancel" and attempt.request]
+    named = [attempt for attempt in legs if attempt.venue_client_id == client_id] if client_id else legs
+    return Decimal(named[-1].request.get("filled_before", "0")) if named else ZERO
+
+
+def leg_in_replacement(books: Books, order: OrderRow) -> AttemptRow | None:
+    """Return the amend that is ending the venue's order to put another in its place, or None."""
+    if order.mutation not in {Mutation.AMEND_PENDING, Mutation.AMEND_UNKNOWN}:
+        return None
+    attempt = books.newest_attempt(order.id, "amend")
+    return attempt if attempt is not None and attempt.request.get("how") in {"replace", "cancel_and_new"} else None
+
+
+def _end_leg(
+    books: Books, order: OrderRow, leg: AttemptRow, *, source: str, received_at: datetime, occurred_at: datetime | None
+) -> Applied:
+    """The venue's order has ended to be replaced. By us: queue the rest. By the venue: its successor is looked for."""
+    if leg.request["how"] == "replace":
+        known = leg.request.get("old_ended")
+        if not known:
+            leg.request = {**leg.request, "old_ended": received_at.isoformat()}
+            books.change_attempt(leg)
+        return "stale"
+    values = leg.request["values"]
+    if Decimal(values.get("quantity", order.quantity)) <= order.filled_quantity:
+        record(books, order, "cancelled", source=source, received_at=received_at, to=Status.CANCELLED,
+               occurred_at=occurred_at, code="REPLACE_LEFT_NOTHING", message="it had filled as much as was still wanted")  # fmt: skip
+    else:
+        amend(
+            books, order, "leg_ended", values, source=source, received_at=received_at, replaces=True, to=Status.QUEUED
+        )
+    doubts.settle(books, order, "cancelled", action="cancel", actor="executor", rows=[])
+    return "applied"
+
+
+def _name_leg(books: Books, order: OrderRow) -> None:
+    """Keep the id of the leg that is replaced beside the attempt that made it: its late trades still find the order."""
+    named = {attempt.venue_order_id for attempt in books.attempts(order.id)}
+    made_it = books.newest_attempt(order.id, "submit")
+    if order.venue_order_id and order.venue_order_id not in named and made_it is not None:
+        made_it.venue_order_id = order.venue_order_id
+        books.change_attempt(made_it)
+
+
+def _written(value: object) -> str | None:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return decimals.write(value) if isinstance(value, Decimal) else None
 
 
 def _fill(order: OrderRow, report: FillReport, source: str, received_at: datetime) -> FillRow:
@@ -225,8 +333,10 @@ def _compare_with_booked(books: Books, booked: FillRow, again: FillReport) -> No
                    data={"ours": ours, "theirs": theirs})  # fmt: skip
 
 
-def _note_claim(books: Books, order: OrderRow, report: OrderReport, source: str, received_at: datetime) -> Applied:
-    complete = order.filled_quantity >= (report.filled_quantity or order.quantity)
+def _note_claim(
+    books: Books, order: OrderRow, report: OrderReport, source: str, received_at: datetime, claimed: Decimal | None
+) -> Applied:
+    complete = order.filled_quantity >= (claimed or order.quantity)
     if report.status == "filled" and complete and order.status == Status.FILLED:
         return _learn_id(books, order, report, source, received_at)
     if order.status in _IN_DOUBT:  # alive for certain; how far, the fills tell
@@ -248,7 +358,7 @@ def _code(report: OrderReport, to: Status) -> str | None:
     if to == Status.REJECTED:
         return "VENUE_REJECTED"
     if to == Status.EXPIRED:
-        return "EXPIRED_AT_VENUE"
+        return "EXPIRED_AT_VENUE" if report.status == "expired" else "EXPIRED_BY_US"
     return "" if to == Status.OPEN else None
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import Sum
 
@@ -32,6 +35,7 @@ def _orders(account: Account) -> Iterator[str]:
     quantity: dict[object, Decimal] = defaultdict(Decimal)
     value: dict[object, Decimal] = defaultdict(Decimal)
     count: dict[object, int] = defaultdict(int)
+    asked: dict[object, dict[str, Any]] = {}
     expected = 0
     for event in OrderEvent.objects.filter(account=account).order_by("sequence").iterator(CHUNK):
         expected += 1
@@ -44,7 +48,9 @@ def _orders(account: Account) -> Iterator[str]:
         status[key] = event.status_after
         count[key] += 1
         mutation[key] = event.data.get("mutation", mutation[key])
-        venue_id[key] = venue_id[key] or event.data.get("venue_order_id", "")
+        venue_id[key] = event.data.get("venue_order_id", venue_id[key])
+        if "after" in event.data:
+            asked[key] = {**event.data["before"], **asked.get(key, {})}
         if event.kind in {"fill", "late_fill"}:
             quantity[key] += Decimal(event.data["quantity"])
             value[key] += Decimal(event.data["quote_quantity"])
@@ -56,18 +62,24 @@ def _orders(account: Account) -> Iterator[str]:
         stored = (order.status, order.mutation, order.filled_quantity, order.filled_value, order.version)
         if folded != stored:
             yield f"order {key}: the log folds to {folded}, the row says {stored}"
-        if not order.is_external and _asked(order) != order.body_digest:
+        if not order.is_external and _asked(order, asked.get(key, {})) != order.body_digest:
             yield f"order {key}: the row differs from what was asked when it came in (its digest)"
         if not order.is_external and venue_id[key] != order.venue_order_id:
             yield f"order {key}: the log knows venue order {venue_id[key]!r}, the row says {order.venue_order_id!r}"
 
 
-def _asked(order: Order) -> str:
-    return requests.OrderRequest(
+def _asked(order: Order, before: dict[str, Any]) -> str:
+    """Return the digest of what came in: the row, with the values it had before it was first amended."""
+    first = {
+        name: None if text is None else datetime.fromisoformat(text) if name == "expires_at" else Decimal(text)
+        for name, text in before.items()
+    }
+    request = requests.OrderRequest(
         client_order_id=order.client_order_id, account=order.account_id, symbol=order.symbol, side=order.side, type=order.type,
         quantity=order.quantity, price=order.price, time_in_force=order.time_in_force, post_only=order.post_only,
         reduce_only=order.reduce_only, trigger_price=order.trigger_price, expires_at=order.expires_at, strategy=order.strategy,
-    ).digest()  # fmt: skip
+    )  # fmt: skip
+    return dataclasses.replace(request, **first).digest()
 
 
 def _positions(account: Account) -> Iterator[str]:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from orders import cancellation, person, recovery, resolver, submission, sweeps, telemetry
+from orders import amendment, cancellation, person, recovery, resolver, submission, sweeps, telemetry
 from orders.ports import Gateways, Lease, Writing
 from orders.rows import AccountView
 from orders.service import Service, Timing
@@ -23,6 +23,7 @@ REST_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
 SWEEP_SPACING_SECONDS = 0.25
 Idle = tuple[str, str]
+_CARRY = {"cancel": cancellation.cancel, "amend": amendment.amend}
 
 
 class Owner:
@@ -52,9 +53,8 @@ class Owner:
         unwanted = set()
         for intent_id, action, order_id in wishes:
             unwanted.add(order_id if action == "cancel" else None)
-            carry = cancellation.cancel if action == "cancel" else person.carry_out
             if service.is_open or action == "cancel":
-                self._take(intent_id, partial(carry, service, intent_id))
+                self._take(intent_id, partial(_CARRY.get(action, person.carry_out), service, intent_id))
         if service.is_open:
             for order_id in queued:
                 if order_id not in unwanted:

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import uuid
 
-from orders import cancellation, doubts, events, resolver, sweeps
+from orders import amendment, cancellation, doubts, events, resolver, sweeps
 from orders.books import Books
 from orders.rows import IntentRow, LetterRow
 from orders.service import Service
@@ -71,9 +71,12 @@ def declare_absent(books: Books, letter: LetterRow, *, actor: str, reason: str) 
         # first: it is that person's word
         doubts.settle(books, order, "declared_absent", action="cancel", actor=actor, rows=[], reason=reason)
         cancellation.did_not_apply(books, order, now)
+    elif letter.action == "amend":
+        doubts.settle(books, order, "declared_absent", action="amend", actor=actor, rows=[], reason=reason)
+        amendment.did_not_apply(books, order, now)
     elif Status(order.status) == Status.UNKNOWN:
-        events.record(books, order, "declared_absent", source="person", received_at=now, to=Status.DENIED,
-                      code="SUBMIT_NOT_ACCEPTED", message=f"declared absent by {actor}: {reason}")  # fmt: skip
+        events.end_unsent(books, order, "declared_absent", source="person", received_at=now, code="SUBMIT_NOT_ACCEPTED",
+                          message=f"declared absent by {actor}: {reason}")  # fmt: skip
     else:
         return f"refused: the order is {order.status}, not unknown"
     doubts.settle(books, order, "declared_absent", action=letter.action, actor=actor, rows=[], reason=reason)

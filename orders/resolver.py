@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 import uuid
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from orders import cancellation, doubts, events, ledger, proof, recovery, states, sweeps
+from orders import amendment, cancellation, doubts, events, ledger, proof, recovery, states, sweeps
 from orders.books import Books
 from orders.rows import AttemptRow, OrderRow
 from orders.service import Service
 from orders.states import Mutation, Status
 from project.lib import clock, decimals
-from venues.messages import Evidence, Lookup
+from venues.messages import Evidence, Lookup, OrderReport
 
 LOOKUP_SECONDS_AFTER_LETTER = 30
 STUCK_MAX = 20
@@ -40,9 +41,14 @@ async def resolve(service: Service) -> int:
 
 async def look(service: Service, order: OrderRow, attempt: AttemptRow) -> Lookup:
     """Ask the venue about an attempt and keep what it answers."""
+    if attempt.action == "amend" and attempt.request.get("how") == "replace":
+        order = copy.copy(order)
+        order.venue_order_id = ""  # the successor is looked for, by the id it was given
     lookup = await sweeps.ask(service, order, attempt.venue_client_id, since=attempt.sent_at - timedelta(seconds=60))
     await service.writer.run_until_committed(lambda books: _note_lookup(books, service, attempt, lookup))
-    if lookup.result == "found" and lookup.order is not None:
+    if attempt.action == "amend":
+        await _judge_amend(service, attempt, lookup)
+    elif lookup.result == "found" and lookup.order is not None:
         await sweeps.settle_report(service, order.id, lookup.order, source="lookup")
         if attempt.action == "cancel":
             await service.writer.run_until_committed(lambda books: _judge_cancel(books, service, attempt))
@@ -106,6 +112,43 @@ def _judge_cancel(books: Books, service: Service, attempt: AttemptRow) -> None:
         cancellation.did_not_apply(books, order, clock.now())
 
 
+async def _judge_amend(service: Service, attempt: AttemptRow, lookup: Lookup) -> None:
+    """Decide an amend whose answer was lost: it shows at the venue, or by its rules it can no longer happen."""
+    is_replace = attempt.request.get("how") == "replace"
+    from_ = _conclusive_from(service, attempt)
+    is_late = from_ is not None and clock.now() >= from_
+    report, old = lookup.order, None
+    if is_replace and lookup.result == "absent" and is_late:
+        old = await sweeps.look_up(service, attempt.order, source="lookup")
+
+    def judge(books: Books) -> None:
+        order, fresh = books.order(attempt.order), books.attempt(attempt.order, attempt.id)
+        if Status(order.status) in states.TERMINAL:
+            doubts.settle(books, order, order.status, action="amend", actor="executor", rows=[])
+        elif not fresh.is_unresolved or order.mutation not in amendment.AMENDING:
+            return
+        elif report is not None and (is_replace or _shows(report, fresh)):
+            amendment.took_effect(books, order, fresh, report.venue_order_id, clock.now())
+        elif is_replace and fresh.lookups_absent >= proof.LOOKUPS_NEEDED and old is not None:
+            if old.status == "open":
+                amendment.did_not_apply(books, order, clock.now())
+            elif old.status == "cancelled":
+                amendment.left_nothing(books, order, clock.now(), "its successor never came to be")
+        elif report is not None and not is_replace and is_late and report.status == "open":
+            amendment.did_not_apply(books, order, clock.now())
+
+    await service.writer.run_until_committed(judge)
+    if report is not None:
+        await sweeps.settle_report(service, attempt.order, report, source="lookup")
+
+
+def _shows(report: OrderReport, attempt: AttemptRow) -> bool:
+    """Say whether the venue shows every value that was asked for."""
+    wanted = attempt.request["values"]
+    shown = {"quantity": report.quantity, "price": report.price, "trigger_price": report.trigger_price}
+    return all(shown.get(name) == Decimal(text) for name, text in wanted.items() if name in shown)
+
+
 async def _prove_absences(service: Service) -> None:
     """Prove absence for all concurrent unknowns of the account together: the books must be explained without any."""
     ready = await service.writer.run(lambda books: _ready(books, service))
@@ -122,8 +165,8 @@ async def _prove_absences(service: Service) -> None:
                 continue
             rows = doubts.evidence_rows([explanation])
             doubts.settle(books, order, "never_accepted", action="submit", actor="executor", rows=rows)
-            events.record(
-                books, order, "never_accepted", source="executor", received_at=clock.now(), to=Status.DENIED,
+            events.end_unsent(
+                books, order, "never_accepted", source="executor", received_at=clock.now(),
                 code="SUBMIT_NOT_ACCEPTED", message="The venue never accepted it: proved by lookups, trades and balances.",
             )  # fmt: skip
 
@@ -177,8 +220,14 @@ async def _explain_books(service: Service, found: list[Doubt]) -> Evidence | Non
 def _stuck_cancels(books: Books, service: Service) -> list[Doubt]:
     found: list[Doubt] = []
     before = clock.now() - timedelta(seconds=1)
-    for order_id in books.store.orders_in(service.account, mutation=Mutation.CANCEL_PENDING)[:STUCK_MAX]:
-        order, attempt = books.order(order_id), books.newest_attempt(order_id, "cancel")
+    pending = [
+        order_id
+        for mutation in (Mutation.CANCEL_PENDING, Mutation.AMEND_PENDING)
+        for order_id in books.store.orders_in(service.account, mutation=mutation)
+    ]
+    for order_id in pending[:STUCK_MAX]:
+        order = books.order(order_id)
+        attempt = events.leg_in_replacement(books, order) or books.newest_attempt(order_id, "cancel")
         is_old = order.updated_at < before and Status(order.status) in states.AT_VENUE
         if is_old and attempt is not None and attempt.outcome == "accepted":
             found.append((copy.copy(order), copy.copy(attempt)))
@@ -197,8 +246,12 @@ async def _check_stuck_cancels(service: Service, stuck: list[Doubt]) -> None:
 
 def _cancel_did_not_apply(books: Books, order_id: uuid.UUID) -> None:
     order = books.order(order_id)
-    if Status(order.status) not in states.TERMINAL and order.mutation == Mutation.CANCEL_PENDING:
+    if Status(order.status) in states.TERMINAL:
+        return
+    if order.mutation == Mutation.CANCEL_PENDING:
         cancellation.did_not_apply(books, order, clock.now())
+    elif order.mutation == Mutation.AMEND_PENDING:
+        amendment.did_not_apply(books, order, clock.now())
 
 
 def _park_overdue(books: Books, service: Service) -> None:

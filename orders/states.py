@@ -49,8 +49,9 @@ ALLOWED: dict[Status, frozenset[Status]] = {
     S.QUEUED: frozenset({S.DENIED, S.SENDING, S.CANCELLED, S.EXPIRED}) | _BY_FILL,
     S.SENDING: frozenset({S.QUEUED, S.DENIED, S.UNKNOWN}) | _VENUE_FACTS,
     S.UNKNOWN: frozenset({S.DENIED}) | _VENUE_FACTS,
-    S.OPEN: _VENUE_FACTS - {S.OPEN},
-    S.PARTIALLY_FILLED: frozenset({S.FILLED, S.CANCELLED, S.EXPIRED, S.REJECTED, S.PARTIALLY_FILLED}),
+    # queued again: the venue's order has ended to be replaced, and its successor waits to be sent
+    S.OPEN: (_VENUE_FACTS - {S.OPEN}) | {S.QUEUED},
+    S.PARTIALLY_FILLED: frozenset({S.FILLED, S.CANCELLED, S.EXPIRED, S.REJECTED, S.PARTIALLY_FILLED, S.QUEUED}),
     S.FILLED: frozenset({S.PARTIALLY_FILLED}),  # only when a booked fill is reversed by a venue's bust
     S.DENIED: _BY_FILL | {S.OPEN, S.CANCELLED, S.EXPIRED},  # proof of life heals a wrong "never accepted"
     S.REJECTED: _BY_FILL | {S.OPEN},

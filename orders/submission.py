@@ -14,9 +14,13 @@ from orders.service import Service
 from orders.states import Status
 from project.lib import clock, decimals, failpoints, ids
 from risk import checks
+from venues.capabilities import Capabilities
 from venues.messages import Answer, Evidence, OrderReport, PlaceOrder
 
 TRIES_MAX = 3
+AFTER_TRIGGER = {
+    "stop": "market", "take_profit": "market", "trailing_stop": "market", "stop_limit": "limit", "take_profit_limit": "limit",
+}  # fmt: skip
 _GONE = checks.Denied("INSTRUMENT_UNKNOWN", "The instrument is not listed at the venue any more. Nothing was sent.")
 
 
@@ -65,17 +69,17 @@ def begin(books: Books, service: Service, order_id: uuid.UUID, stamp_ms: int, wi
     verdict = _GONE if facts is None else checks.decide(_proposal(order), facts)
     books.gate(service.account, service.lease.epoch, revision)
     if not isinstance(verdict, checks.Approved):
-        events.record(books, order, "denied", source="executor", received_at=clock.now(), to=Status.DENIED,
-                      code=verdict.code, message=verdict.message)  # fmt: skip
+        events.end_unsent(books, order, "denied", source="executor", received_at=clock.now(), code=verdict.code,
+                          message=verdict.message)  # fmt: skip
         return None
-    attempt_id = ids.new_id()
-    message = _message(order, verdict, ids.venue_client_id(attempt_id), stamp_ms, window_ms)
+    attempt_id, venue = ids.new_id(), service.gateway.capabilities
+    message = _message(order, venue, ids.venue_client_id(attempt_id), stamp_ms, window_ms)
     sent_at = datetime.fromtimestamp(stamp_ms / 1000, UTC)
-    has_window = service.gateway.capabilities.window
     attempt = AttemptRow(
         id=attempt_id, order=order.id, account=service.account, action="submit", venue_client_id=message.venue_client_id,
         epoch=service.lease.epoch, request_digest=_digest(message), window_ms=window_ms, sent_at=sent_at,
-        valid_until=sent_at + timedelta(milliseconds=window_ms) if has_window else None,
+        valid_until=sent_at + timedelta(milliseconds=window_ms) if venue.window else None,
+        request={"filled_before": str(order.filled_quantity)} if order.filled_quantity else {},
     )  # fmt: skip
     books.add_attempt(attempt)
     events.begin_submit(books, order, attempt=attempt_id, epoch=service.lease.epoch)
@@ -105,8 +109,7 @@ def finish(books: Books, begun: Begun, answer: Answer, received_at: datetime) ->
     if already_proved and answer.outcome != "rejected":
         return False
     if answer.outcome == "rejected":
-        events.record(books, order, "rejected", source="venue", received_at=received_at, to=Status.REJECTED,
-                      code=answer.code, message=answer.message, venue_code=answer.venue_code)  # fmt: skip
+        _rejected(books, order, answer, received_at)
     elif answer.outcome == "not_sent":
         _not_sent(books, order, answer, received_at)
     else:
@@ -117,17 +120,37 @@ def finish(books: Books, begun: Begun, answer: Answer, received_at: datetime) ->
 
 def _proposal(order: OrderRow) -> checks.Proposal:
     return checks.Proposal(
-        side=order.side, type=order.type, quantity=order.quantity, price=order.price, reduce_only=order.reduce_only
+        side=order.side,
+        type=order.type,
+        quantity=order.leaves_quantity,
+        price=order.price,
+        reduce_only=order.reduce_only,
     )
 
 
-def _message(order: OrderRow, approved: checks.Approved, client_id: str, stamp_ms: int, window_ms: int) -> PlaceOrder:
-    proposal = approved.proposal
+def _message(order: OrderRow, venue: Capabilities, client_id: str, stamp_ms: int, window_ms: int) -> PlaceOrder:
+    is_ours = bool(order.trigger_state)  # we watched for its trigger: to the venue it is a plain order
+    kind = AFTER_TRIGGER.get(order.type, order.type) if is_ours else order.type
+    time_in_force = "ioc" if kind == "market" else order.time_in_force
+    if time_in_force == "gtd" and "GTD" not in venue.times_in_force:
+        time_in_force = "gtc"  # we end it at its time
     return PlaceOrder(
-        venue_client_id=client_id, symbol=order.symbol, side="buy" if proposal.side == "buy" else "sell",
-        type=proposal.type, quantity=proposal.quantity, price=proposal.price, time_in_force=order.time_in_force.upper(),
-        post_only=order.post_only, reduce_only=proposal.reduce_only, stamp_ms=stamp_ms, window_ms=window_ms,
+        venue_client_id=client_id, symbol=order.symbol, side="buy" if order.side == "buy" else "sell", type=kind,
+        quantity=order.leaves_quantity, price=order.price if kind != "market" else None,
+        trigger_price=None if is_ours else order.trigger_price, trailing_offset=None if is_ours else order.trailing_offset,
+        expires_at=order.expires_at if time_in_force == "gtd" else None, time_in_force=time_in_force.upper(),
+        post_only=order.post_only, reduce_only=order.reduce_only, stamp_ms=stamp_ms, window_ms=window_ms,
     )  # fmt: skip
+
+
+def _rejected(books: Books, order: OrderRow, answer: Answer, received_at: datetime) -> None:
+    if events.was_at_venue(books, order):  # the successor of a leg that had its place in the book
+        message = f"The venue refused to replace it: {answer.message}"
+        events.end_unsent(books, order, "replacement_rejected", source="venue", received_at=received_at, code=answer.code,
+                          message=message)  # fmt: skip
+        return
+    events.record(books, order, "rejected", source="venue", received_at=received_at, to=Status.REJECTED, code=answer.code,
+                  message=answer.message, venue_code=answer.venue_code)  # fmt: skip
 
 
 def _accepted(books: Books, order: OrderRow, answer: Answer, received_at: datetime) -> bool:
@@ -144,13 +167,13 @@ def _not_sent(books: Books, order: OrderRow, answer: Answer, received_at: dateti
     if order.status == Status.UNKNOWN:
         # another owner took the account over and could not know: this is the proof that nothing left
         doubts.settle(books, order, "never_accepted", action="submit", actor="executor", rows=[])
-        events.record(
-            books, order, "denied", source="executor", received_at=received_at, to=Status.DENIED, code="SUBMIT_NOT_SENT",
+        events.end_unsent(
+            books, order, "denied", source="executor", received_at=received_at, code="SUBMIT_NOT_SENT",
             message=f"It never left for the venue ({answer.code}). No money is at risk.", data=data,
         )  # fmt: skip
     elif failed >= TRIES_MAX or not answer.transient:
-        events.record(
-            books, order, "denied", source="executor", received_at=received_at, to=Status.DENIED, code="SUBMIT_NOT_SENT",
+        events.end_unsent(
+            books, order, "denied", source="executor", received_at=received_at, code="SUBMIT_NOT_SENT",
             message=f"It never left for the venue ({answer.code}, tried {failed} times). No money is at risk.", data=data,
         )  # fmt: skip
     else:
