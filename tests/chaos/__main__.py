@@ -86,6 +86,10 @@ def _run(
                 f"{trader.name}: {trader.counts['never answered']} never answered"
             )
     facts = _facts(nemesis, desks, options, fired, traders, refused)
+    if verdict.at_venue * 5 < verdict.attempted:
+        verdict.found["proofs_failed"].append(
+            "fewer than a fifth of the orders reached a venue: this run proves little"
+        )
     if not fired or not sum(nemesis.kills.values()) + nemesis.pauses + nemesis.postgres_kills:
         verdict.found["proofs_failed"].append("no fault fired: this run proves nothing")
     return verdict, facts
@@ -190,7 +194,9 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     options.pauses = max(options.kills // 2, 2) if options.pauses is None else options.pauses
     options.pgkills = max(options.kills // 10, 1) if options.pgkills is None else options.pgkills
-    options.seconds = max(options.kills * 5.0, 30.0) if options.seconds is None else options.seconds
+    # room to recover in between: whoever is always stopped or down sends nothing, and then nothing is proved
+    needed = max(options.kills * 5.0, options.pauses * 8.0 / options.executors, options.pgkills * 10.0, 30.0)
+    options.seconds = needed if options.seconds is None else options.seconds
     return options
 
 

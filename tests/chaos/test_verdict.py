@@ -119,6 +119,7 @@ def test_a_history_in_which_everything_agrees_is_clean() -> None:
     figures = Case().judged()
     assert not any(figures[name] for name in VIOLATIONS)
     assert (figures["attempted"], figures["acked"], figures["ok"], figures["fills"]) == (3, 3, 3, 1)
+    assert figures["at_venue"] == 2
 
 
 def lost_order(case: Case) -> None:

@@ -57,6 +57,7 @@ class Verdict:
     attempted: int = 0
     acked: int = 0
     ok: int = 0
+    at_venue: int = 0
     fills: int = 0
     recovered: list[str] = field(default_factory=list)
     late_accepts: list[str] = field(default_factory=list)
@@ -72,7 +73,7 @@ class Verdict:
     def figures(self) -> dict[str, int]:
         """Return every figure by name."""
         return {
-            "attempted": self.attempted, "acked": self.acked, "ok": self.ok, "recovered": len(self.recovered),
+            "attempted": self.attempted, "acked": self.acked, "ok": self.ok, "at_venue": self.at_venue, "recovered": len(self.recovered),
             "fills": self.fills, "settled_by_evidence": self.settled_by_evidence,
             "settled_by_person": self.settled_by_person, "late_accepts_without_window": len(self.late_accepts),
             **{name: len(items) for name, items in self.found.items()},
@@ -99,6 +100,7 @@ def judge(history: History, product: Product, venues: Iterable[Venue]) -> Verdic
     by_intent = {row["client_order_id"]: row for row in product.orders}
     for venue in venues:
         accepted = fold(venue.journal)
+        verdict.at_venue += len(accepted)
         mine = {intent: [] for key, intent in intents.items() if key[0] == venue.account}  # type: dict[str, list[AtVenue]]
         for key, at_venue in accepted:
             intent = intents.get((venue.account, *key))
