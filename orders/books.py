@@ -22,7 +22,7 @@ from orders.rows import (
     PositionRow,
     PostingRow,
 )
-from project.lib import clock
+from project.lib import clock, ids
 from risk.checks import Facts
 
 ONCE_PER_SECONDS = 3600
@@ -74,6 +74,7 @@ class Books:
         self.changed_attempts: dict[uuid.UUID, AttemptRow] = {}
         self.new_letters: list[LetterRow] = []
         self.changed_letters: dict[uuid.UUID, LetterRow] = {}
+        self.new_intents: list[IntentRow] = []
         self.changed_intents: dict[uuid.UUID, IntentRow] = {}
         self.events: list[EventRow] = []
         self.fills: list[FillRow] = []
@@ -242,6 +243,15 @@ class Books:
         if letter.id not in self._new:
             self.changed_letters[letter.id] = letter
 
+    def add_intent(self, order: OrderRow, action: str, data: dict[str, Any], requested_by: str) -> None:
+        """Ask the owner for something ourselves, by a row as everybody does."""
+        self.new_intents.append(IntentRow(
+            id=ids.new_id(), account=order.account, order=order.id, action=action, data=data, requested_by=requested_by,
+            requested_at=clock.now(),
+        ))  # fmt: skip
+        self.announce("orders", f"order.{action}_requested", order.id, account=order.account)
+        self.wake(order.account)
+
     def finish(self, intent: IntentRow, result: str) -> None:
         """Settle a person's or a program's wish, with the result in words."""
         intent.done_at, intent.result = clock.now(), result[:200]
@@ -348,7 +358,7 @@ class Books:
         """Whether there is anything to write."""
         return bool(
             self.new_orders or self.changed_orders or self.new_attempts or self.changed_attempts or self.new_letters
-            or self.changed_letters or self.changed_intents or self.events or self.fills or self.postings
+            or self.changed_letters or self.changed_intents or self.new_intents or self.events or self.fills or self.postings
             or self.changed_positions or self.anomalies or self.announcements or self.gates or self.wakes
         )  # fmt: skip
 

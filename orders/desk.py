@@ -15,6 +15,7 @@ from orders import states
 from orders.models import Balance, DeadLetter, Fill, Intent, Order
 from orders.ports import AtVenue, Waiting
 from orders.rows import ZERO, AccountView, BalanceView, CredentialView, IntentRow
+from orders.triggers import ARMED, HELD_BACK
 from project.lib import audit, clock, rules, sql
 from risk import halts, limits
 from risk.checks import Facts
@@ -26,13 +27,19 @@ WAITING_MAX = 200
 _AT_VENUE = sorted(states.AT_VENUE)
 _QUEUED = (
     "SELECT a.code, o.id FROM unnest(%s::text[]) AS a(code) CROSS JOIN LATERAL (SELECT id, created_at FROM orders_order "
-    "WHERE account_id = a.code AND status = 'queued' AND trigger_state <> 'armed' ORDER BY created_at, id LIMIT %s) o "
+    "WHERE account_id = a.code AND status = 'queued' AND trigger_state NOT IN ('dormant', 'armed', 'waiting') ORDER BY created_at, id LIMIT %s) o "
     "ORDER BY o.created_at, o.id"
 )
 _WISHES = (
     "SELECT a.code, i.id, i.action, i.order_id FROM unnest(%s::text[]) AS a(code) CROSS JOIN LATERAL (SELECT id, action, "
     "order_id, requested_at FROM orders_intent WHERE account_id = a.code AND done_at IS NULL ORDER BY requested_at, id "
     "LIMIT %s) i ORDER BY i.requested_at, i.id"
+)
+_GROUPS = (
+    "SELECT g.id, g.kind, o.id FROM orders_ordergroup g JOIN orders_order o ON o.group_id = g.id WHERE g.id IN "
+    "(SELECT group_id FROM orders_order WHERE account_id = %s AND group_id IS NOT NULL "
+    "AND status NOT IN ('denied', 'filled', 'cancelled', 'expired', 'rejected')) AND g.kind <> 'scaled' "
+    "ORDER BY g.created_at, g.id, o.created_at, o.id"
 )
 _SETTINGS = (
     "SELECT a.code, a.activation_requested_at, a.probe_waived_by, v.rest_url, v.ws_url, v.is_live, c.id "
@@ -117,10 +124,34 @@ class DatabaseDesk:
         alive = Order.objects.filter(account_id=account, **wanted).exclude(status__in=sorted(states.TERMINAL))
         return list(alive.order_by("created_at", "id").values_list("id", flat=True))
 
+    def armed(self, account: str) -> Sequence[uuid.UUID]:
+        """Return the conditional orders we watch, oldest first."""
+        found = Order.objects.filter(account_id=account, status="queued", trigger_state=ARMED)
+        return list(found.order_by("created_at", "id").values_list("id", flat=True))
+
+    def armed_symbols(self, account: str) -> Sequence[str]:
+        """Return the symbols of the conditional orders we watch."""
+        found = Order.objects.filter(account_id=account, status="queued", trigger_state=ARMED)
+        return list(found.order_by("symbol").values_list("symbol", flat=True).distinct())
+
+    def expiring(self, account: str, at: datetime) -> Sequence[uuid.UUID]:
+        """Return the orders alive that should have ended by then."""
+        found = Order.objects.filter(account_id=account, expires_at__lte=at).exclude(status__in=sorted(states.TERMINAL))
+        return list(found.order_by("expires_at", "id").values_list("id", flat=True))
+
+    def live_groups(self, account: str) -> Sequence[tuple[str, Sequence[uuid.UUID]]]:
+        """Return kind and members, in the order they were made, of each group with a member alive."""
+        members: dict[tuple[uuid.UUID, str], list[uuid.UUID]] = {}
+        for group, kind, order_id in sql.rows(_GROUPS, account):
+            members.setdefault((group, kind), []).append(order_id)
+        return [(kind, order_ids) for (_, kind), order_ids in members.items()]
+
     def stale_queued(self, account: str, before: datetime) -> Sequence[uuid.UUID]:
         """Return orders queued and untouched since then."""
         found = Order.objects.filter(account_id=account, status="queued", updated_at__lt=before)
-        return list(found.exclude(trigger_state="armed").order_by("created_at", "id").values_list("id", flat=True))
+        return list(
+            found.exclude(trigger_state__in=HELD_BACK).order_by("created_at", "id").values_list("id", flat=True)
+        )
 
     def at_venue(self, account: str) -> Sequence[AtVenue]:
         """Return id, symbol, venue order id and creation time of every order that stands at the venue, oldest first."""

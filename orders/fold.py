@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
@@ -77,9 +76,11 @@ def _asked(order: Order, before: dict[str, Any]) -> str:
     request = requests.OrderRequest(
         client_order_id=order.client_order_id, account=order.account_id, symbol=order.symbol, side=order.side, type=order.type,
         quantity=order.quantity, price=order.price, time_in_force=order.time_in_force, post_only=order.post_only,
-        reduce_only=order.reduce_only, trigger_price=order.trigger_price, expires_at=order.expires_at, strategy=order.strategy,
+        reduce_only=order.reduce_only, trigger_price=order.trigger_price, trailing_offset=order.trailing_offset, expires_at=order.expires_at, strategy=order.strategy,
     )  # fmt: skip
-    return dataclasses.replace(request, **first).digest()
+    for name, value in first.items():
+        object.__setattr__(request, name, value)  # a frozen value, not yet shared with anybody
+    return request.digest()
 
 
 def _positions(account: Account) -> Iterator[str]:

@@ -79,6 +79,18 @@ class Order(models.Model):
                 condition=~Q(status__in=["denied", "filled", "cancelled", "expired", "rejected"]),
                 name="order_alive",
             ),
+            models.Index(
+                fields=["account", "expires_at"],
+                condition=Q(expires_at__isnull=False)
+                & ~Q(status__in=["denied", "filled", "cancelled", "expired", "rejected"]),
+                name="order_expiring",
+            ),
+            models.Index(
+                fields=["account", "group"],
+                condition=Q(group__isnull=False)
+                & ~Q(status__in=["denied", "filled", "cancelled", "expired", "rejected"]),
+                name="order_grouped",
+            ),
             models.Index(fields=["-created_at", "id"], name="order_newest"),
             models.Index(fields=["account", "-created_at"], name="order_account_newest"),
         ]

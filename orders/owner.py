@@ -9,7 +9,19 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from orders import amendment, cancellation, person, recovery, resolver, submission, sweeps, telemetry
+from orders import (
+    amendment,
+    cancellation,
+    expiry,
+    groups,
+    person,
+    recovery,
+    resolver,
+    submission,
+    sweeps,
+    telemetry,
+    triggers,
+)
 from orders.ports import Gateways, Lease, Writing
 from orders.rows import AccountView
 from orders.service import Service, Timing
@@ -118,6 +130,9 @@ class Owner:
                 group.create_task(self._sweep_fills(service))
                 group.create_task(self._resolve(service))
                 group.create_task(telemetry.run(service))
+                for work in (triggers, expiry):
+                    group.create_task(_every(work.INTERVAL_SECONDS, partial(work.watch, service)))
+                group.create_task(_every(groups.INTERVAL_SECONDS, partial(groups.tend, service)))
                 group.create_task(self._until_changed())
         except* _Changed:
             logger.info("account %s: settings changed, starting over", account.code)

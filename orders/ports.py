@@ -60,6 +60,18 @@ class Desk(Protocol):
     def orders_in(self, account: str, *, status: str = "", mutation: str = "") -> Sequence[uuid.UUID]:
         """Return the orders with a status, or with a mutation, oldest first."""
 
+    def armed(self, account: str) -> Sequence[uuid.UUID]:
+        """Return the conditional orders we watch, oldest first."""
+
+    def armed_symbols(self, account: str) -> Sequence[str]:
+        """Return the symbols of the conditional orders we watch."""
+
+    def expiring(self, account: str, at: datetime) -> Sequence[uuid.UUID]:
+        """Return the orders alive that should have ended by then."""
+
+    def live_groups(self, account: str) -> Sequence[tuple[str, Sequence[uuid.UUID]]]:
+        """Return kind and members, in the order they were made, of each group with a member alive."""
+
     def stale_queued(self, account: str, before: datetime) -> Sequence[uuid.UUID]:
         """Return orders queued and untouched since then."""
 

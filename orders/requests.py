@@ -21,6 +21,7 @@ FIELDS = (
     "client_order_id", "account", "symbol", "side", "type", "quantity", "price", "time_in_force", "post_only",
     "reduce_only", "trigger_price", "expires_at", "strategy",
 )  # fmt: skip
+LATER_FIELDS = ("trailing_offset",)
 REQUIRED = ("client_order_id", "account", "symbol", "side", "type", "quantity")
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}\Z", re.ASCII)
 _SYMBOL = re.compile(r"[A-Z0-9]{1,20}/[A-Z0-9]{1,20}(:[A-Z0-9]{1,20})?(-[0-9A-Z\-]{1,30})?\Z", re.ASCII)
@@ -61,6 +62,7 @@ class OrderRequest:
     post_only: bool = False
     reduce_only: bool = False
     trigger_price: Decimal | None = None
+    trailing_offset: Decimal | None = None
     expires_at: datetime | None = None
     strategy: str = ""
 
@@ -69,6 +71,7 @@ class OrderRequest:
         body = {
             name: decimals.write(value) if isinstance(value, Decimal) else str(value)
             for name, value in sorted(vars(self).items())
+            if name not in LATER_FIELDS or value is not None  # an order from before the field keeps its digest
         }
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 

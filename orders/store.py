@@ -48,6 +48,10 @@ LETTERS = sql.table(
     resolved_at="timestamptz",
 )  # fmt: skip
 LETTER_CHANGES = ("status", "evidence", "looked_at", "resolution", "resolution_reason", "resolved_by", "resolved_at")
+NEW_INTENTS = sql.table(
+    "orders_intent", id="uuid", account="text account_id", order="uuid order_id", action="text", data="jsonb",
+    requested_by="text", requested_at="timestamptz", result="text",
+)  # fmt: skip
 INTENTS = sql.table("orders_intent", id="uuid", done_at="timestamptz", result="text")
 FILLS = sql.table(
     "orders_fill", id="uuid", order="uuid order_id", account="text account_id", symbol="text", side="text", price="numeric",
@@ -78,6 +82,7 @@ _ORDER_UPDATE = sql.counting(
 )
 _ATTEMPT_INSERT, _ATTEMPT_UPDATE = ATTEMPTS.insert(), CHANGED_ATTEMPTS.update(ATTEMPT_CHANGES)
 _LETTER_INSERT, _LETTER_UPDATE = LETTERS.insert(), LETTERS.update(LETTER_CHANGES)
+_INTENT_INSERT = NEW_INTENTS.insert()
 _INTENT_UPDATE = INTENTS.update(("done_at", "result"))
 _FILL_INSERT, _POSTING_INSERT, _ANOMALY_INSERT = FILLS.insert(), POSTINGS.insert(), ANOMALIES.insert()
 _TOTALS = (
@@ -217,6 +222,8 @@ def _write_orders(flush: sql.Flush, books: Books) -> None:
         flush.add(_LETTER_INSERT, LETTERS.values(books.new_letters))
     if books.changed_letters:
         flush.add(_LETTER_UPDATE, LETTERS.values(books.changed_letters.values()))
+    if books.new_intents:
+        flush.add(_INTENT_INSERT, NEW_INTENTS.values(books.new_intents))
     if books.changed_intents:
         flush.add(_INTENT_UPDATE, INTENTS.values(books.changed_intents.values()))
 
