@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 from decimal import Decimal
 
 import pytest
 
-from orders import dead_letters, doubts, fold, recovery, resolver
+from orders import dead_letters, doubts, fold, person, recovery, store
 from orders.models import Attempt, DeadLetter, Intent, Order
 from orders.states import Mutation, Status
-from project.lib import clock, feed
+from project.lib import clock
 from project.lib.models import AuditEntry, FeedEntry
 from tests.orders.scene import apply, at, moved, report, sending
 from venues.messages import Evidence
@@ -27,8 +28,32 @@ def in_doubt(account: Account) -> tuple[Order, Attempt]:
 
 
 def opened(attempt: Attempt) -> DeadLetter:
-    with feed.transaction():
-        return doubts.open_letter(attempt, "SUBMIT_TIMEOUT", "nobody knows", money_at_risk=D(60000), asset="USDT")
+    with store.transaction() as books:
+        row = books.attempt(attempt.order_id, attempt.pk)
+        letter = doubts.open_letter(books, row, "SUBMIT_TIMEOUT", "nobody knows", money_at_risk=D(60000), asset="USDT")
+    return DeadLetter.objects.get(pk=letter.id)
+
+
+def add_evidence(rows: list[Evidence]) -> None:
+    attempt = Attempt.objects.get()
+    with store.transaction() as books:
+        doubts.add_evidence(books, books.attempt(attempt.order_id, attempt.pk), doubts.evidence_rows(rows))
+
+
+def settle(order: Order, resolution: str, action: str, rows: list[dict[str, str]]) -> None:
+    with store.transaction() as books:
+        doubts.settle(books, books.order(order.pk), resolution, action=action, actor="executor", rows=rows)
+
+
+def declare_absent(letter: DeadLetter, reason: str) -> str:
+    with store.transaction() as books:
+        [row] = books.letters(letter.order_id)
+        return person.declare_absent(books, row, actor="ada", reason=reason)
+
+
+def unresolved(account: str) -> list[uuid.UUID]:
+    with store.transaction() as books:
+        return [attempt.order for attempt in doubts.unresolved(books, account)]
 
 
 @pytest.fixture
@@ -44,8 +69,7 @@ def test_a_letter_is_opened_once(letter: DeadLetter) -> None:
 
 def test_evidence_is_kept_on_attempt_and_letter_up_to_a_bound(letter: DeadLetter) -> None:
     rows = [Evidence(source="lookup", at=at(n), answer=f"not found {n}", detail={"n": n}) for n in range(60)]
-    with feed.transaction():
-        doubts.add_evidence(Attempt.objects.get(), doubts.evidence_rows(rows))
+    add_evidence(rows)
     letter.refresh_from_db()
     assert len(letter.evidence) == len(Attempt.objects.get().evidence) == doubts.EVIDENCE_MAX
     assert letter.evidence[-1] == {
@@ -63,8 +87,7 @@ def test_what_cannot_be_stored_is_replaced_not_lost(letter: DeadLetter) -> None:
         answer="nul \0 and half \ud83d",
         detail={"raw": "\0<html>", "more": [{"a\0": "\udc00"}], "whole": "😀"},
     )
-    with feed.transaction():
-        doubts.add_evidence(Attempt.objects.get(), doubts.evidence_rows([evil]))
+    add_evidence([evil])
     letter.refresh_from_db()
     [row] = letter.evidence
     assert (
@@ -75,8 +98,7 @@ def test_what_cannot_be_stored_is_replaced_not_lost(letter: DeadLetter) -> None:
 
 
 def test_settling_closes_attempt_and_letter_with_who_and_why(letter: DeadLetter) -> None:
-    with feed.transaction():
-        doubts.settle(letter.order, "accepted", action="submit", actor="executor", rows=[{"source": "stream"}])
+    settle(letter.order, "accepted", "submit", [{"source": "stream"}])
     letter.refresh_from_db()
     attempt = Attempt.objects.get()
     assert (attempt.resolution, letter.status, letter.resolution, letter.resolved_by) == (
@@ -86,13 +108,12 @@ def test_settling_closes_attempt_and_letter_with_who_and_why(letter: DeadLetter)
         "executor",
     )
     assert letter.evidence == attempt.evidence == [{"source": "stream"}] and letter.resolved_at and attempt.resolved_at
-    assert doubts.unresolved(letter.account_id) == []
+    assert unresolved(letter.account_id) == []
     assert AuditEntry.objects.get(action="dead_letter.resolve").detail["resolution"] == "accepted"
 
 
 def test_settling_one_action_leaves_the_other_open(letter: DeadLetter) -> None:
-    with feed.transaction():
-        doubts.settle(letter.order, "cancelled", action="cancel", actor="executor", rows=[])
+    settle(letter.order, "cancelled", "cancel", [])
     letter.refresh_from_db()
     assert letter.status == "open" and Attempt.objects.get().resolved_at is None
 
@@ -123,8 +144,9 @@ def test_a_second_decision_waits_for_the_first(letter: DeadLetter) -> None:
 
 
 def test_a_resolved_letter_takes_no_request(letter: DeadLetter) -> None:
-    with feed.transaction():
-        doubts.close(letter, "accepted", actor="executor", reason="found", rows=[])
+    with store.transaction() as books:
+        [row] = books.letters(letter.order_id)
+        doubts.close(books, row, "accepted", actor="executor", reason="found", rows=[])
     with pytest.raises(dead_letters.Refused, match="resolved already by executor"):
         dead_letters.request_absence(letter, actor="ada", reason="x")
     assert not Intent.objects.exists()
@@ -140,8 +162,7 @@ def test_a_decision_needs_a_reason(letter: DeadLetter, reason: str) -> None:
 
 
 def test_a_declared_absence_denies_and_a_fill_still_heals_it(letter: DeadLetter) -> None:
-    with feed.transaction():
-        assert resolver.declare_absent(letter, actor="ada", reason="called the venue") == "declared absent"
+    assert declare_absent(letter, "called the venue") == "declared absent"
     letter.refresh_from_db()
     order = letter.order
     assert (order.status, order.reason_code) == ("denied", "SUBMIT_NOT_ACCEPTED") and "ada" in order.reason_message
@@ -161,8 +182,7 @@ def test_a_declared_absence_of_a_cancel_is_signed_by_its_person(account: Account
     attempt = Attempt.objects.create(order=order, account=account, action="cancel", venue_client_id="x", epoch=1, request_digest="",
                                      window_ms=5000, sent_at=clock.now(), outcome="unknown")  # fmt: skip
     letter = opened(attempt)
-    with feed.transaction():
-        resolver.declare_absent(letter, actor="ada", reason="the venue has no trace")
+    assert declare_absent(letter, "the venue has no trace") == "declared absent"
     letter.refresh_from_db()
     order.refresh_from_db()
     assert (letter.resolved_by, letter.resolution, letter.resolution_reason) == (
@@ -175,23 +195,22 @@ def test_a_declared_absence_of_a_cancel_is_signed_by_its_person(account: Account
 
 def test_absence_of_a_living_order_is_refused(letter: DeadLetter) -> None:
     Attempt.objects.update(outcome="accepted")
-    apply(letter.order, report("open"))
-    with feed.transaction():
-        assert resolver.declare_absent(letter, actor="ada", reason="x") == "refused: the order is open, not unknown"
+    moved(letter.order, Status.OPEN)
+    assert declare_absent(letter, "x") == "refused: the order is open, not unknown"
 
 
 def test_recovery_doubts_what_was_in_flight_and_nothing_else(account: Account) -> None:
     in_flight, proved, refused = sending(account), sending(account), sending(account)
     apply(proved, report("open", venue_order_id="v-2"))
     apply(refused, report("rejected", venue_order_id="v-3"))
-    with feed.transaction():
-        recovery._mark_lost(account.code)
+    with store.transaction() as books:
+        recovery.mark_lost(books, account.code)
     resolutions = {a.order_id: (a.outcome, a.resolution) for a in Attempt.objects.all()}
     assert resolutions == {
         in_flight.pk: ("unknown", ""),
         proved.pk: ("unknown", "accepted"),
         refused.pk: ("unknown", "rejected"),
     }
-    assert [attempt.order_id for attempt in doubts.unresolved(account.code)] == [in_flight.pk]
+    assert unresolved(account.code) == [in_flight.pk]
     statuses = dict(Order.objects.values_list("pk", "status"))
     assert statuses == {in_flight.pk: "unknown", proved.pk: "open", refused.pk: "rejected"}

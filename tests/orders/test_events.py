@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from orders import doubts, events, fold
-from orders.models import Anomaly, Attempt, Fill, Order, OrderEvent, Position
+from orders import doubts, events, fold, store
+from orders.models import Anomaly, Attempt, DeadLetter, Fill, Order, OrderEvent, Position
+from orders.rows import FillRow
 from orders.states import Mutation, Status
-from project.lib import decimals, feed
+from project.lib import decimals
 from tests.orders.scene import apply, at, fill, make_account, moved, queued, report, sending
 from venues.messages import FillReport, OrderReport
 from venues.models import Account
@@ -81,7 +82,7 @@ def test_the_order_of_arrival_changes_nothing(name: str) -> None:
 def test_a_duplicate_fill_is_booked_once(account: Account) -> None:
     order = sending(account)
     first, second = apply(order, PART, PART)
-    assert isinstance(first, Fill) and second is None
+    assert isinstance(first, FillRow) and second is None
     assert order.filled_quantity == D("0.4") and Fill.objects.count() == 1
     assert OrderEvent.objects.filter(kind="fill").count() == 1
 
@@ -183,9 +184,10 @@ def test_proof_of_life_settles_the_doubt(account: Account) -> None:
     order = moved(sending(account), Status.UNKNOWN, code="OUTCOME_UNKNOWN", message="no answer")
     attempt = Attempt.objects.get()
     Attempt.objects.update(outcome="unknown")
-    with feed.transaction():
-        attempt.refresh_from_db()
-        letter = doubts.open_letter(attempt, "SUBMIT_TIMEOUT", "nobody knows", money_at_risk=D(60000), asset="USDT")
+    with store.transaction() as books:
+        row = books.attempt(order.pk, attempt.pk)
+        doubts.open_letter(books, row, "SUBMIT_TIMEOUT", "nobody knows", money_at_risk=D(60000), asset="USDT")
+    letter = DeadLetter.objects.get()
     apply(order, PART)
     attempt.refresh_from_db()
     letter.refresh_from_db()
@@ -196,10 +198,9 @@ def test_proof_of_life_settles_the_doubt(account: Account) -> None:
 def test_the_end_of_an_order_ends_its_mutation(account: Account) -> None:
     order = sending(account)
     apply(order, ACK)
-    with feed.transaction():
-        events.record(
-            events.lock(order.pk), "cancel_pending", source="test", received_at=at(1), mutation=Mutation.CANCEL_PENDING
-        )
+    with store.transaction() as books:
+        row = books.order(order.pk)
+        events.record(books, row, "cancel_pending", source="test", received_at=at(1), mutation=Mutation.CANCEL_PENDING)
     apply(order, report("cancelled", 2))
     assert (order.status, order.mutation) == ("cancelled", "none") and list(fold.differences()) == []
 

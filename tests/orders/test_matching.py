@@ -7,23 +7,33 @@ from typing import Any
 
 import pytest
 
-from orders import fold, matching
+from orders import fold, matching, store
 from orders.models import Anomaly, Attempt, Order
+from orders.rows import OrderRow
 from orders.states import Status
-from project.lib import feed
 from tests.orders.scene import apply, fill, make_account, moved, report, sending
 from venues.messages import FillReport, OrderReport
 from venues.models import Account
 
 
 def find(account: Account, statement: OrderReport | FillReport) -> Order | None:
-    with feed.transaction():
-        return matching.find(account.code, statement)
+    with store.transaction() as books:
+        return stored(matching.find(books, account.code, statement))
 
 
 def adopt(account: Account, statement: OrderReport) -> Order | None:
-    with feed.transaction():
-        return matching.adopt(account.code, statement)
+    with store.transaction() as books:
+        adopted = matching.adopt(books, account.code, statement)
+    return stored(adopted)
+
+
+def stored(row: OrderRow | None) -> Order | None:
+    return Order.objects.get(pk=row.id) if row else None
+
+
+def may_be_ours(account: Account, statement: OrderReport | FillReport, **options: bool) -> bool:
+    with store.transaction() as books:
+        return matching.may_be_ours(books, account.code, statement, **options)
 
 
 def test_an_order_is_found_by_the_id_we_sent_or_by_the_venues(account: Account) -> None:
@@ -39,11 +49,11 @@ def test_an_order_is_found_by_the_id_we_sent_or_by_the_venues(account: Account) 
 
 def test_a_statement_without_our_id_may_be_ours_while_a_submit_is_in_doubt(account: Account) -> None:
     order = sending(account)
-    assert matching.may_be_ours(account.code, report("open"))
-    assert not matching.may_be_ours(account.code, report("open", venue_client_id="somebody-elses"))
-    assert not matching.may_be_ours(account.code, report("open", symbol="ETH/USDT"))
+    assert may_be_ours(account, report("open"))
+    assert not may_be_ours(account, report("open", venue_client_id="somebody-elses"))
+    assert not may_be_ours(account, report("open", symbol="ETH/USDT"))
     apply(order, report("open"))
-    assert not matching.may_be_ours(account.code, report("open", venue_order_id="v-2"))
+    assert not may_be_ours(account, report("open", venue_order_id="v-2"))
 
 
 def test_a_foreign_order_is_adopted_as_external_and_noted(account: Account) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from orders import doubts, resolver
+from orders import doubts, resolver, store
 from orders.models import Attempt, DeadLetter
 from orders.service import Service
 from orders.states import Status
-from project.lib import clock, feed
+from project.lib import clock
 from tests.orders.scene import moved, sending
 from venues.messages import Evidence, Lookup
 from venues.models import Account
@@ -31,10 +33,20 @@ def attempt(account: Account) -> Attempt:
 def look(service: Service, attempt: Attempt, lookup: Lookup, seconds_ago: float | None = None) -> int:
     if seconds_ago is not None:
         Attempt.objects.update(last_lookup_at=clock.now() - timedelta(seconds=seconds_ago))
-    with feed.transaction():
-        resolver._note_lookup(service, attempt, lookup)
+    with store.transaction() as books:
+        resolver._note_lookup(books, service, books.attempt(attempt.order_id, attempt.pk), lookup)
     attempt.refresh_from_db()
     return attempt.lookups_absent
+
+
+def park(service: Service) -> None:
+    with store.transaction() as books:
+        resolver._park_overdue(books, service)
+
+
+def ready(service: Service) -> list[uuid.UUID]:
+    with store.transaction() as books:
+        return [attempt.id for _, attempt in resolver._ready(books, service)]
 
 
 def test_two_spaced_lookups_count_and_two_at_once_are_one(service: Service, attempt: Attempt) -> None:
@@ -62,8 +74,7 @@ def test_a_find_starts_the_count_again(service: Service, attempt: Attempt) -> No
 
 def test_what_stays_unproved_becomes_one_dead_letter_with_its_money(service: Service, attempt: Attempt) -> None:
     for _ in range(2):
-        with feed.transaction():
-            resolver._park(service, attempt)
+        park(service)
     letter = DeadLetter.objects.get()
     assert (letter.cause, str(letter.money_at_risk.normalize()), letter.money_at_risk_asset) == (
         "SUBMIT_UNKNOWN",
@@ -75,8 +86,7 @@ def test_what_stays_unproved_becomes_one_dead_letter_with_its_money(service: Ser
 
 def test_what_was_proved_meanwhile_is_not_parked(service: Service, attempt: Attempt) -> None:
     moved(attempt.order, Status.OPEN)
-    with feed.transaction():
-        resolver._park(service, attempt)
+    park(service)
     assert not DeadLetter.objects.exists()
 
 
@@ -87,13 +97,12 @@ def test_absence_is_weighed_only_when_nothing_but_the_books_is_missing(
     service: Service, attempt: Attempt, facts: dict[str, Any], is_ready: bool
 ) -> None:
     Attempt.objects.update(**{"lookups_absent": 2, **facts})
-    assert resolver._ready(service) == ([attempt] if is_ready else [])
+    assert ready(service) == ([attempt.pk] if is_ready else [])
 
 
 def test_a_parked_doubt_is_a_persons_to_settle(service: Service, attempt: Attempt) -> None:
     Attempt.objects.update(lookups_absent=2)
-    with feed.transaction():
-        doubts.open_letter(
-            attempt, "SUBMIT_UNKNOWN", "nobody knows", money_at_risk=attempt.order.quantity, asset="USDT"
-        )
-    assert resolver._ready(service) == []
+    with store.transaction() as books:
+        row = books.attempt(attempt.order_id, attempt.pk)
+        doubts.open_letter(books, row, "SUBMIT_UNKNOWN", "nobody knows", money_at_risk=Decimal(1), asset="USDT")
+    assert ready(service) == []

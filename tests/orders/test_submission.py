@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from orders import cancellation, doubts, fold, intake, leases, submission
+from orders import cancellation, doubts, fold, intake, leases, recovery, store, submission
+from orders.books import Fenced
 from orders.models import Anomaly, Attempt, Intent, Order
+from orders.owner import Owner
 from orders.service import Service
 from orders.states import Status
-from project.lib import clock, feed
+from project.lib import clock
 from risk import halts, limits
 from tests.orders.scene import apply, at, fill, moved, queued, report
 from venues.messages import Answer
@@ -29,17 +31,43 @@ REJECTED = Answer(outcome="rejected", code="INSUFFICIENT_FUNDS", message="not en
 def begin(service: Service, order: Order) -> Any:
     stamped = service.stamp()
     assert stamped is not None
-    with feed.transaction():
-        begun = submission._begin(service, order.pk, *stamped)
+    with store.transaction() as books:
+        begun = submission.begin(books, service, order.pk, *stamped)
     order.refresh_from_db()
     return begun
 
 
 def finish(order: Order, begun: Any, answer: Answer) -> bool:
-    with feed.transaction():
-        needs_fills = submission._finish(begun, answer, clock.now())
+    with store.transaction() as books:
+        needs_fills = submission.finish(books, begun, answer, clock.now())
     order.refresh_from_db()
     return needs_fills
+
+
+def unresolved(account: Account) -> list[uuid.UUID]:
+    with store.transaction() as books:
+        return [attempt.order for attempt in doubts.unresolved(books, account.code)]
+
+
+def taken_over(order: Order) -> Order:
+    """Let another owner take the account: what was in flight is unknown."""
+    with store.transaction() as books:
+        recovery.mark_lost(books, order.account_id)
+    order.refresh_from_db()
+    assert (order.status, order.reason_code) == ("unknown", "OWNER_LOST")
+    return order
+
+
+def offered(service: Service, account: Account) -> set[uuid.UUID]:
+    """Return what an open owner takes in hand of the rows that wait."""
+    owner = Owner(service.lease, service.writer, service.timing, gateways=None)  # type: ignore[arg-type]
+    owner.service, service.is_open = service, True
+    with store.transaction() as books:
+        waiting = books.store.waiting([account.code])
+    taken: set[uuid.UUID] = set()
+    owner._take = lambda key, work: taken.add(key)  # type: ignore[method-assign,assignment]
+    owner.offer(waiting.queued[account.code], waiting.wishes[account.code])
+    return taken
 
 
 def attempt_of(begun: Any) -> Attempt:
@@ -69,18 +97,21 @@ def test_the_attempt_is_committed_with_the_move_to_sending(service: Service, acc
 def test_without_the_lease_nothing_begins(service: Service, account: Account) -> None:
     order = queued(account)
     leases.release("executor", {})
-    assert begin(service, order) is None
+    with pytest.raises(Fenced):
+        begin(service, order)
     leases.acquire("another", 60)
-    assert begin(service, order) is None
+    with pytest.raises(Fenced):
+        begin(service, order)
+    order.refresh_from_db()
     assert order.status == "queued" and not Attempt.objects.exists()
 
 
 def test_a_wish_to_cancel_wins_before_the_send(service: Service, account: Account) -> None:
-    order = queued(account)
+    order, other = queued(account), queued(account)
     intent = intake.request_cancellation(order, actor="ada")
-    assert begin(service, order) is None and order.status == "queued"
-    with feed.transaction():
-        assert cancellation._locally(intent.pk) == "done"
+    assert offered(service, account) == {intent.pk, other.pk}
+    with store.transaction() as books:
+        assert cancellation.locally(books, intent.pk) == "done"
     order.refresh_from_db()
     assert (order.status, order.reason_code) == ("cancelled", "CANCELLED_BEFORE_SEND") and not Attempt.objects.exists()
 
@@ -130,7 +161,7 @@ def test_an_answer_moves_the_order(
     begun = begin(service, order)
     assert finish(order, begun, answer) is False
     assert (order.status, order.reason_code, attempt_of(begun).outcome) == (status, code, outcome)
-    assert [a.order_id for a in doubts.unresolved(account.code)] == ([order.pk] if outcome == "unknown" else [])
+    assert unresolved(account) == ([order.pk] if outcome == "unknown" else [])
     assert list(fold.differences()) == []
 
 
@@ -166,7 +197,7 @@ def test_an_answer_after_the_stream_was_faster_changes_nothing(
     apply(order, report("open"), fill("t-1", "1"))
     finish(order, begun, answer)
     assert (order.status, order.reason_code) == ("filled", "")
-    assert doubts.unresolved(account.code) == [] and not Anomaly.objects.exists() and list(fold.differences()) == []
+    assert unresolved(account) == [] and not Anomaly.objects.exists() and list(fold.differences()) == []
 
 
 @pytest.mark.parametrize(
@@ -183,23 +214,19 @@ def test_an_answer_after_another_owner_took_over_settles_what_it_can(
 ) -> None:
     order = queued(account)
     begun = begin(service, order)
-    with feed.transaction():
-        doubts.begin_recovery(account.code, clock.now())
-    order = moved(order, Status.UNKNOWN, code="OWNER_LOST")
+    order = taken_over(order)
     finish(order, begun, answer)
     assert (order.status, order.reason_code) == (status, code)
-    assert bool(doubts.unresolved(account.code)) is (status == "unknown") and not Anomaly.objects.exists()
+    assert bool(unresolved(account)) is (status == "unknown") and not Anomaly.objects.exists()
 
 
 @pytest.mark.parametrize("answer", [NOT_SENT, UNKNOWN])
 def test_an_answer_after_absence_was_proved_changes_nothing(service: Service, account: Account, answer: Answer) -> None:
     order = queued(account)
     begun = begin(service, order)
-    with feed.transaction():
-        doubts.begin_recovery(account.code, clock.now())
-    order = moved(order, Status.UNKNOWN, code="OWNER_LOST")
-    with feed.transaction():
-        doubts.settle(order, "never_accepted", action="submit", actor="executor", rows=[])
+    order = taken_over(order)
+    with store.transaction() as books:
+        doubts.settle(books, books.order(order.pk), "never_accepted", action="submit", actor="executor", rows=[])
     order = moved(order, Status.DENIED, code="SUBMIT_NOT_ACCEPTED")
     finish(order, begun, answer)
     assert (order.status, order.reason_code) == ("denied", "SUBMIT_NOT_ACCEPTED") and not Anomaly.objects.exists()
@@ -209,8 +236,13 @@ def begin_cancel(service: Service, order: Order) -> tuple[Any, uuid.UUID]:
     intent = intake.request_cancellation(order, actor="ada")
     stamped = service.stamp()
     assert stamped is not None
-    with feed.transaction():
-        return cancellation._begin(service, intent.pk, *stamped), intent.pk
+    with store.transaction() as books:
+        return cancellation.begin(books, service, intent.pk, *stamped), intent.pk
+
+
+def finish_cancel(begun: Any, intent: uuid.UUID, answer: Answer) -> bool:
+    with store.transaction() as books:
+        return cancellation.finish(books, begun, intent, answer, at(5))
 
 
 def opened(service: Service, account: Account) -> Order:
@@ -236,9 +268,9 @@ def test_the_answer_to_a_cancel(
     begun, intent = begin_cancel(service, order)
     order.refresh_from_db()
     assert order.mutation == "cancel_pending" and begun.message.venue_order_id == "v-1"
-    with feed.transaction():
-        assert cancellation._begin(service, intent, 0, 5000) is None  # one in flight per order
-        assert cancellation._finish(begun, intent, answer, at(5)) is is_settled
+    with store.transaction() as books:
+        assert cancellation.begin(books, service, intent, 0, 5000) is None  # one in flight per order
+    assert finish_cancel(begun, intent, answer) is is_settled
     order.refresh_from_db()
     assert order.mutation == mutation and bool(Intent.objects.get().done_at) is is_settled
     assert order.status == ("cancelled" if answer.order else "open") and list(fold.differences()) == []
@@ -248,16 +280,14 @@ def test_an_order_that_filled_during_its_cancel_settles_the_wish(service: Servic
     order = opened(service, account)
     begun, intent = begin_cancel(service, order)
     apply(order, fill("t-1", "1"))
-    with feed.transaction():
-        assert cancellation._finish(begun, intent, Answer(outcome="unknown"), at(5)) is True
-    assert Intent.objects.get().result == "the order is filled" and doubts.unresolved(account.code) == []
+    assert finish_cancel(begun, intent, Answer(outcome="unknown")) is True
+    assert Intent.objects.get().result == "the order is filled" and unresolved(account) == []
 
 
 def test_a_cancel_the_venue_keeps_refusing_is_given_up(service: Service, account: Account) -> None:
     order = opened(service, account)
     for number in range(1, cancellation.TRIES_MAX + 1):
         begun, intent = begin_cancel(service, order)
-        with feed.transaction():
-            settled = cancellation._finish(begun, intent, Answer(outcome="rejected", code="BUSY"), at(5))
+        settled = finish_cancel(begun, intent, Answer(outcome="rejected", code="BUSY"))
         assert settled is (number == cancellation.TRIES_MAX)
     assert "still open" in Intent.objects.get().result

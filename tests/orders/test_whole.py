@@ -9,10 +9,9 @@ import pytest
 from django.core.management import call_command
 from django.db import models, transaction
 
-from orders import ledger
+from orders import ledger, store
 from orders.models import Balance, Fill, Order, OrderEvent, Position, Posting
 from orders.states import Mutation, Status
-from project.lib import feed
 from tests.orders.scene import apply, fill, moved, queued, report, sending
 from venues.models import Account
 
@@ -23,8 +22,8 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture
 def books(account: Account) -> Account:
     """Return an account with a life: an opening, a filled order, a cancelled one, a late fill, a denied one, a queued one."""
-    with feed.transaction():
-        ledger.post_opening(account, {"USDT": D(100000), "BTC": D(2)})
+    with store.transaction() as rows:
+        ledger.post_opening(rows, account.code, {"USDT": D(100000), "BTC": D(2)})
     apply(
         sending(account, client_order_id="filled"),
         report("open"),
