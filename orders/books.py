@@ -191,6 +191,12 @@ class Books:
             kept = self.cache.risk[(account, symbol)] = (now, *self.store.risk(account, symbol))
         return kept[1], kept[2]
 
+    def forget(self, account: str) -> None:
+        """Drop what is cached of an account: another owner may have written since."""
+        for order_id, aggregate in list(self.cache.orders.items()):
+            if aggregate.order.account == account and order_id not in self._touched:
+                self.cache.drop(order_id)
+
     # --- changing ---
 
     def touch(self, order_id: uuid.UUID) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from orders.models import DeadLetter, Intent
-from project.lib import audit, feed
+from project.lib import audit, failpoints, feed
 
 
 class Refused(Exception):
@@ -62,4 +62,5 @@ def _request(letter: DeadLetter, action: str, actor: str, data: dict[str, Any]) 
         audit.record(actor, f"dead_letter.{action}", letter.id, data)
         feed.announce("dead_letters", f"dead_letter.{action}_requested", letter.id, account=letter.account_id)
         feed.wake(letter.account_id)
+    failpoints.reach("P13")
     return intent

@@ -107,9 +107,9 @@ def apply_report(
     is_final applies it all the same.
     """
     is_other = bool(report.venue_order_id) and report.venue_order_id != order.venue_order_id
-    if is_other and any(attempt.venue_order_id == report.venue_order_id for attempt in books.attempts(order.id)):
+    if is_other and report.venue_order_id in _ended_legs(books, order):
         return "stale"  # about a leg that was replaced: its end is known, and its trades are booked by themselves
-    if report.venue_order_id and order.venue_order_id and report.venue_order_id != order.venue_order_id:
+    if is_other and order.venue_order_id:
         data = {"ours": order.venue_order_id, "theirs": report.venue_order_id, "status": report.status}
         books.note(order.account, "illegal_transition", str(order.id), order=order.id, data=data)
         return "illegal"
@@ -262,6 +262,13 @@ def _end_leg(
         )
     doubts.settle(books, order, "cancelled", action="cancel", actor="executor", rows=[])
     return "applied"
+
+
+def _ended_legs(books: Books, order: OrderRow) -> list[str]:
+    """Return the venue's ids of the legs that have ended: all but the newest, and that too while its successor waits."""
+    legs = [a for a in books.attempts(order.id) if a.action == "submit" or a.request.get("how") == "replace"]
+    ended = legs if order.status in states.LOCAL else legs[:-1]
+    return [attempt.venue_order_id for attempt in ended if attempt.venue_order_id]
 
 
 def _name_leg(books: Books, order: OrderRow) -> None:

@@ -49,7 +49,7 @@ async def load_markets(service: Service) -> None:
 
 async def recover(service: Service) -> None:
     """Make every unanswered attempt unknown, read the account whole, book what is new. Raises NotYet on a failed read."""
-    await service.writer.run_until_committed(lambda books: mark_lost(books, service.account))
+    await service.writer.run_until_committed(lambda books: take_over(books, service.account))
     account = await service.writer.run(lambda books: books.store.account(service.account))
     service.opened_at = account.opened_at
     if account.opened_at is None:
@@ -62,6 +62,12 @@ async def recover(service: Service) -> None:
     failed = [f"{surface}: {read.error or read.status}" for surface, read in reads.items() if read.status == "failed"]
     if failed:
         raise NotYet("could not read " + "; ".join(failed))
+
+
+def take_over(books: Books, account: str) -> None:
+    """Read anew what another owner may have written since, and call unknown what was left unanswered."""
+    books.forget(account)
+    mark_lost(books, account)
 
 
 def mark_lost(books: Books, account: str, is_lost: Callable[[AttemptRow], bool] = lambda attempt: True) -> None:

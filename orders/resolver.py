@@ -32,7 +32,7 @@ async def resolve(service: Service) -> int:
     due = [doubt for doubt in found if _is_due(service, doubt[1], now)]
     for order, attempt in due:
         await look(service, order, attempt)
-    await _check_stuck_cancels(service, stuck)
+    await _check_stuck(service, stuck)
     if due:
         await _prove_absences(service)
     await service.writer.run_until_committed(lambda books: _park_overdue(books, service))
@@ -63,7 +63,7 @@ def _unsettled(books: Books, service: Service) -> tuple[list[Doubt], list[Doubt]
     before = clock.now() - timedelta(seconds=service.timing.request_timeout_seconds + ORPHAN_SECONDS)
     mine = set(service.in_flight)
     recovery.mark_lost(books, service.account, lambda a: a.id not in mine and a.sent_at < before)
-    return _doubts(books, service), _stuck_cancels(books, service)
+    return _doubts(books, service), [*_stuck_cancels(books, service), *_stuck_sends(books, service, before)]
 
 
 def _doubts(books: Books, service: Service) -> list[Doubt]:
@@ -178,9 +178,7 @@ def _ready(books: Books, service: Service) -> list[Doubt]:
     return [
         (order, attempt)
         for order, attempt in _doubts(books, service)
-        if attempt.action == "submit"
-        and not any(letter.attempt == attempt.id for letter in books.letters(order.id))
-        and proof.judge(_doubt(service, attempt, True), now).is_proved
+        if attempt.action == "submit" and proof.judge(_doubt(service, attempt, True), now).is_proved
     ]
 
 
@@ -234,7 +232,17 @@ def _stuck_cancels(books: Books, service: Service) -> list[Doubt]:
     return found
 
 
-async def _check_stuck_cancels(service: Service, stuck: list[Doubt]) -> None:
+def _stuck_sends(books: Books, service: Service, before: datetime) -> list[Doubt]:
+    """Return orders that went out and were answered, and stand as if they were still on their way: none, if all is well."""
+    found: list[Doubt] = []
+    for order_id in books.store.orders_in(service.account, status=Status.SENDING):
+        attempt = books.newest_attempt(order_id, "submit")
+        if attempt is not None and attempt.outcome and attempt.sent_at < before and not attempt.is_unresolved:
+            found.append((copy.copy(books.order(order_id)), copy.copy(attempt)))
+    return found[:STUCK_MAX]
+
+
+async def _check_stuck(service: Service, stuck: list[Doubt]) -> None:
     """An accepted cancel that does not end its order is looked up until it does, or counts as not applied."""
     lag = service.gateway.capabilities.read_lag_seconds + service.timing.lookup_interval_seconds
     for order, attempt in stuck:

@@ -95,7 +95,6 @@ def finish(books: Books, begun: Begun, answer: Answer, received_at: datetime) ->
     already_proved = order.status not in {Status.SENDING, Status.UNKNOWN}
     attempt.outcome, attempt.outcome_at = answer.outcome, received_at
     attempt.code, attempt.message = answer.code[:64], doubts.storable(answer.message)[:500]
-    attempt.venue_order_id = answer.venue_order_id or ""
     if answer.outcome == "unknown":
         evidence = Evidence(
             source="submit", at=received_at, answer=answer.message or answer.code, detail={"raw": answer.raw[:2000]}
@@ -105,7 +104,9 @@ def finish(books: Books, begun: Begun, answer: Answer, received_at: datetime) ->
             attempt.resolved_at, attempt.resolution = received_at, "accepted"
     books.change_attempt(attempt)
     if answer.outcome == "accepted":
-        return _accepted(books, order, answer, received_at)
+        needs_fills = _accepted(books, order, answer, received_at)
+        attempt.venue_order_id = answer.venue_order_id or ""  # not before: an attempt's id names a past leg
+        return needs_fills
     if already_proved and answer.outcome != "rejected":
         return False
     if answer.outcome == "rejected":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from project.lib import audit, clock, feed, rules
+from project.lib import audit, clock, failpoints, feed, rules
 from risk.models import Halt
 from venues.models import Account, Venue
 
@@ -30,6 +30,7 @@ def engage(scope: str, reason: str, actor: str, state: str = "halted") -> Halt:
         halt = Halt.objects.create(scope=scope, state=state, reason=reason.strip()[:300], created_by=actor)
         audit.record(actor, "halt.engage", scope, {"halt": str(halt.id), "state": state, "reason": halt.reason})
         _announce(halt, "halt.engaged")
+    failpoints.reach("P13")
     return halt
 
 

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Mapping
 from typing import NamedTuple, cast
 
+from project.lib import failpoints
 from venues.adapters.reply import Reply
 from venues.adapters.transport import UNSENDABLE, HttpRecord, ssl_context
 
@@ -238,6 +239,7 @@ class _Connection(asyncio.Protocol):
         if answer is None:
             self.drop()
             return
+        failpoints.reach("P6")
         answer.feed(data)
         if answer.fault:
             self.fail(answer.fault)
