@@ -31,6 +31,7 @@ class Node:
         self.scope = Scope("none")
         self.scope.is_alive = False
         self.executor: Any = None
+        self.writer: Any = None
         self._restarts_at = 0.0
         self._chance = random.Random(f"{world.swarm.seed}:node:{number}")
 
@@ -41,10 +42,10 @@ class Node:
         name = f"n{self.number}.{self.incarnation}"
         self.scope = Scope(name)
         self.scope.skew_seconds = self._chance.uniform(-SKEW_SECONDS, SKEW_SECONDS) if world.swarm.is_skewed else 0.0
-        writer = InlineWriter(world.database, world.loop, world.swarm, name)
+        self.writer = InlineWriter(world.database, world.loop, world.swarm, name)
         leases = MemoryLeases(world.database, name, 10.0, world.loop.time, self._travel)
         self.executor = Executor(
-            timing=timing(world.swarm), writer=writer, leases=leases,
+            timing=timing(world.swarm), writer=self.writer, leases=leases,
             gateways=lambda account, lease: SimGateway(account, lease, world.venue, world.wire, world.streaming),
         )  # fmt: skip
         world.trace.note("nemesis", "starts", name)

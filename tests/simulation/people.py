@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS = 1.0
 PATIENCE_SECONDS = 30.0
+TWIN_SHARE, CANCEL_SHARE = 0.15, 0.5
 _START = {"BTC/USDT": Decimal(60000), "ETH/USDT": Decimal(3000)}
 
 
@@ -55,8 +56,8 @@ class Clients:
             again = await self._post(payload, chance)
             if again != order_id:
                 self.world.trace.violate("I23", f"{payload['client_order_id']} made two orders", str(order_id))
-        if chance.random() < 0.35:
-            await asyncio.sleep(chance.choice((0.0, 0.05, chance.uniform(0, 20))))
+        if chance.random() < CANCEL_SHARE:
+            await asyncio.sleep(chance.choice((0.0, 0.05, 0.3, chance.uniform(0, 8))))
             await self._cancel(order_id)
 
     async def _post(self, payload: dict[str, Any], chance: random.Random) -> uuid.UUID:
@@ -85,6 +86,9 @@ class Clients:
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _payload(self, number: int, chance: random.Random) -> dict[str, Any]:
+        if number and chance.random() < TWIN_SHARE:
+            chance = random.Random(f"{self.world.swarm.seed}:client:{number - 1}")  # the same again, a moment later
+            chance.random()
         symbol, side = chance.choice(SYMBOLS), chance.choice(("buy", "sell"))
         kind = chance.choice(("limit",) * 5 + ("ioc", "fok", "market", "post_only"))
         size = Decimal(chance.randint(1, 30)) / (100 if symbol.startswith("BTC") else 5)

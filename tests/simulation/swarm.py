@@ -20,7 +20,9 @@ VENUE = {
     "fill_delayed": 0.15, "cancel_then_fill": 0.15, "ack_then_deny": 0.10, "slow_to_show": 0.15, "overfill": 0.03,
     "silent_debit": 0.02, "deposit": 0.02, "ack_without_order": 0.3,
 }  # fmt: skip
-DATABASE = {"commit_refused": 0.02, "commit_unanswered": 0.02, "slow_commit": 0.10, "signal_lost": 0.30}
+DATABASE = {"commit_refused": 0.02, "commit_unanswered": 0.02, "slow_commit": 0.10, "signal_lost": 0.30,
+    "overtaken": 0.50,
+}  # fmt: skip
 NODES = {"kill": 0.02, "pause": 0.02, "stop": 0.005, "outage": 0.01}
 POINTS = {
     "P2": 0.01, "P3": 0.02, "P4": 0.03, "P5": 0.02, "P6": 0.03, "P7": 0.03, "P8": 0.003, "P9": 0.01, "P10": 0.01,

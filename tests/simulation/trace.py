@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tests.simulation.loop import SCOPE
 
 
-class Violation(Exception):
+@dataclass(frozen=True)
+class Violation:
     """A promise was broken: which, when, about what, and what happened just before."""
 
-    def __init__(self, seed: int, rule: str, at_seconds: float, about: str, tail: list[str]) -> None:
-        super().__init__(f"seed {seed}, t={at_seconds:.3f}: {rule}: {about}")
-        self.seed, self.rule, self.at_seconds, self.about, self.tail = seed, rule, at_seconds, about, tail
+    seed: int
+    rule: str
+    at_seconds: float
+    about: str
+    tail: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"seed {self.seed}, t={self.at_seconds:.3f}: {self.rule}: {self.about}"
 
     def shown(self) -> str:
         """Return the violation with the end of the trace."""
@@ -39,7 +46,7 @@ class Trace:
         self.note("VIOLATION", rule, about)
         if len(self.violations) < 20:
             tail = [line for line in self.lines if not word or word in line][-25:]
-            self.violations.append(Violation(self.seed, rule, self.time(), about, tail))
+            self.violations.append(Violation(self.seed, rule, self.time(), about, tuple(tail)))
 
     def digest(self) -> str:
         """Return the SHA-256 of all lines."""

@@ -203,7 +203,7 @@ class SimVenue:
     def move(self) -> None:
         """Let the anonymous market act once: hit a resting order of ours, refill the quotes, move money behind our back."""
         resting = [o for account in self.engine.accounts.values() for o in account.open.values()]
-        if resting and self.chance.random() < 0.6:  # enough that most orders end in a run
+        if resting and self.chance.random() < 0.5:  # enough that most orders end in a run
             order = self.chance.choice(resting)
             step = self.engine.markets[order.request.symbol].market.quantity_step
             share = Decimal(self.chance.choice(("0.25", "0.5", "1", "1")))

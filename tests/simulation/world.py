@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import uuid
 from collections import Counter
@@ -15,6 +16,7 @@ from typing import Any
 from project.lib import clock, failpoints, ids
 from project.lib.feed import Signals
 from tests.simulation import checks
+from tests.simulation.listening import Listener
 from tests.simulation.loop import EPOCH_SECONDS, SCOPE, Deadlock, Scope, VirtualLoop
 from tests.simulation.memory import AccountRecord, Database, LeaseRecord, away
 from tests.simulation.nodes import Node
@@ -66,6 +68,7 @@ class World:
         self.web = Web(self.database, self.wake)
         self.graveyard: list[Scope] = []
         self.outage_until = 0.0
+        self._is_overtaking = False
         self._ids = random.Random(f"{swarm.seed}:ids")
         self._wall: tuple[float, datetime] = (-1.0, _EPOCH)
         self.database.fault = self._database_fault
@@ -137,10 +140,13 @@ class World:
         """Let go of every coroutine; what their `finally` would do no longer reaches anything."""
         for scope in [*self.graveyard, *(node.scope for node in self.nodes)]:
             scope.is_alive = False
+        logging.disable()
         for task in self.loop.tasks:
             task._log_destroy_pending = task._log_traceback = False  # type: ignore[attr-defined]
             with suppress(Exception):
                 task.get_coro().close()  # type: ignore[union-attr]
+        self.loop.tasks.clear()
+        logging.disable(logging.NOTSET)
 
     def outcome(self) -> Outcome:
         """Return what came of it."""
@@ -155,11 +161,14 @@ class World:
     @contextmanager
     def _installed(self) -> Iterator[None]:
         points: dict[str, Any] = vars(failpoints)
+        listener = Listener(self.trace)
         armed = points["_armed"]
         with ExitStack() as stack:
             stack.enter_context(clock.use(self.node_now, self.loop.time))
             stack.enter_context(ids.use(self.new_id))
-            stack.enter_context(installed(self.database, self._notify))
+            stack.enter_context(installed(self.database, self._notify, self._overtake))
+            stack.enter_context(listener.listening())
+            self.loop.set_exception_handler(listener.background)
             points["_armed"] = self
             try:
                 yield
@@ -254,6 +263,19 @@ class World:
         if moment == "answer" and self.swarm.happens("commit_unanswered", self.chance):
             self.trace.note("database", "unanswered", place)
             raise away("the connection was lost after the commit")
+
+    def _overtake(self) -> None:
+        """Let another node commit between the reading and the writing of the one that is about to."""
+        if self._is_overtaking or len(self.nodes) < 2 or not self.swarm.happens("overtaken", self.chance):
+            return
+        mine = SCOPE.get()
+        others = [n for n in self.nodes if n.scope is not mine and n.scope.is_alive and not n.scope.is_paused]
+        self._is_overtaking = True
+        try:
+            for node in others:
+                node.scope.context.run(node.writer.commit_early)
+        finally:
+            self._is_overtaking = False
 
     def _notify(self, signals: Signals) -> None:
         for account in sorted(signals.wakes):

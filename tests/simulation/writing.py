@@ -47,6 +47,11 @@ class InlineWriter(writer.Writer):
             self._virtual.call_later(self._latency(), self._drain)
         return await future
 
+    def commit_early(self) -> None:
+        """Commit what has gathered at once: just before another node's commit, which has done its reading already."""
+        if self._gathered:
+            self._drain()
+
     def is_closed(self) -> bool:
         """Take answers always; the writer hands them to its loop, which here is itself."""
         return False
@@ -59,6 +64,8 @@ class InlineWriter(writer.Writer):
 
     def _drain(self) -> None:
         batch, self._gathered = self._gathered[: writer.BATCH_MAX], self._gathered[writer.BATCH_MAX :]
+        if not batch:
+            return  # committed early already
         try:
             self._commit(batch, tries=0)
         except Killed:
@@ -83,8 +90,10 @@ class _Connection:
 class _Feed:
     """Stands for project.lib.feed as the writer uses it."""
 
-    def __init__(self, database: Database, notify: Callable[[Signals], None]) -> None:
-        self._database = database
+    def __init__(
+        self, database: Database, notify: Callable[[Signals], None], overtake: Callable[[], None]
+    ) -> None:
+        self._database, self._overtake = database, overtake
         self.Signals = Signals
         self.send = notify
 
@@ -92,17 +101,20 @@ class _Feed:
     def transaction(self, *, notify: bool = True, is_one_flush: bool = False) -> Iterator[Signals]:
         """Open the one transaction of the database in memory."""
         signals = Signals()
+        self._overtake()
         with self._database.transaction("write") as committed:
             yield signals
         signals.wakes = frozenset(committed.wakes)
 
 
 @contextmanager
-def installed(database: Database, notify: Callable[[Signals], None]) -> Iterator[None]:
+def installed(
+    database: Database, notify: Callable[[Signals], None], overtake: Callable[[], None]
+) -> Iterator[None]:
     """Let orders/writer.py stand on the database in memory within the block."""
     names: dict[str, Any] = vars(writer)
     before = {name: names[name] for name in ("feed", "connection")}
-    names.update(feed=_Feed(database, notify), connection=_Connection())
+    names.update(feed=_Feed(database, notify, overtake), connection=_Connection())
     try:
         yield
     finally:
