@@ -16,7 +16,11 @@ ROLES = ["web", "executor", "worker", "beat", "papervenue", "watchdog"]
 FILE_LINES, FUNCTION_LINES, TEMPLATE_LINES = 400, 70, 100
 PURE = {
     "venues/messages.py", "venues/errors.py", "venues/breaker.py", "venues/precision.py", "venues/capabilities.py",
-    "risk/checks.py", "orders/states.py", "orders/requests.py", "orders/proof.py", "reconciliation/compare.py",
+    "risk/checks.py", "orders/states.py", "orders/requests.py", "orders/proof.py", "orders/cache.py", "orders/rows.py",
+    "orders/books.py", "orders/ports.py", "orders/events.py", "orders/doubts.py", "orders/ledger.py", "orders/matching.py",
+    "orders/service.py", "orders/submission.py", "orders/cancellation.py", "orders/amendment.py", "orders/resolver.py",
+    "orders/recovery.py", "orders/sweeps.py", "orders/stream.py", "orders/person.py", "orders/telemetry.py",
+    "orders/owner.py", "orders/executor.py", "reconciliation/compare.py",
     "project/lib/clock.py", "project/lib/decimals.py", "project/lib/ids.py", "project/lib/logs.py",
 }  # fmt: skip
 IMPURE_PACKAGES = {"django", "rest_framework", "celery", "channels", "ccxt", "psycopg"}

@@ -8,11 +8,12 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
-from orders import doubts, events, intake, ledger, requests
+from orders import doubts, events, intake, ledger, requests, store
 from orders.models import Attempt, Balance, Order, OrderEvent
+from orders.rows import AttemptRow
 from orders.states import Mutation, Status
 from project import tokens
-from project.lib import audit, clock, feed
+from project.lib import audit, clock, feed, ids
 from reconciliation.models import Break, BreakEvent, Coverage, Run
 from risk import halts, limits
 from tests import factories
@@ -74,9 +75,10 @@ def desk() -> list[Account]:
                 account=account, capability=capability, requests=1200 + number, errors=number, latency_ms_p50=18.2 + number,
                 latency_ms_p99=120.5, last_success_at=clock.now() - timedelta(seconds=2 + number), breaker="closed" if number < 3 else "half_open",
             )  # fmt: skip
-        with feed.transaction():
+        with store.transaction() as books:
             ledger.post_opening(
-                account,
+                books,
+                account.code,
                 {"USDT": Decimal("250000"), "BTC": Decimal("4.25"), "ETH": Decimal("61.5"), "SOL": Decimal(900)},
             )
     return made
@@ -96,51 +98,60 @@ def order(account: Account, number: int, symbol: str = "BTC/USDT", side: str = "
 
 def send(made: Order) -> Attempt:
     """Take an order to the wire: an attempt is recorded, the order is sending."""
-    with feed.transaction():
-        attempt = factories.AttemptFactory(order=made, valid_until=clock.now() + timedelta(seconds=5))
-        locked = events.lock(made.pk)
-        events.begin_submit(locked, attempt=str(attempt.id), epoch=7)
-    return attempt
+    now, attempt_id = clock.now(), ids.new_id()
+    attempt = AttemptRow(
+        id=attempt_id, order=made.pk, account=made.account_id, action="submit", venue_client_id=ids.venue_client_id(attempt_id),
+        epoch=7, request_digest="0" * 64, window_ms=5000, valid_until=now + timedelta(seconds=5), sent_at=now,
+    )  # fmt: skip
+    with store.transaction() as books:
+        books.add_attempt(attempt)
+        events.begin_submit(books, books.order(made.pk), attempt=attempt_id, epoch=7)
+    return Attempt.objects.get(pk=attempt_id)
 
 
 def acknowledge(made: Order, attempt: Attempt, venue_order_id: str) -> None:
     """The venue answers: open."""
-    with feed.transaction():
-        Attempt.objects.filter(pk=attempt.pk).update(outcome="accepted", outcome_at=clock.now())
+    with store.transaction() as books:
+        row = books.attempt(made.pk, attempt.pk)
+        row.outcome, row.outcome_at = "accepted", clock.now()
+        books.change_attempt(row)
         report = OrderReport(venue_order_id=venue_order_id, venue_client_id=attempt.venue_client_id, symbol=made.symbol, status="open",
                              occurred_at=clock.now())  # fmt: skip
-        events.apply_report(events.lock(made.pk), report, source="submit", received_at=clock.now())
+        events.apply_report(books, books.order(made.pk), report, source="submit", received_at=clock.now())
 
 
 def fill(made: Order, trade: str, part: Decimal) -> None:
     """The venue reports a trade of a part of the order."""
     current = Order.objects.get(pk=made.pk)
     quantity, price = current.quantity * part, current.price or Decimal(SYMBOLS[current.symbol])
-    with feed.transaction():
+    with store.transaction() as books:
         report = FillReport(
             venue_trade_id=trade, venue_order_id=current.venue_order_id, venue_client_id=None, symbol=current.symbol, side=current.side,  # type: ignore[arg-type]
             price=price, quantity=quantity, quote_quantity=price * quantity, fee=price * quantity / 1000, fee_asset="USDT",
             liquidity="taker", occurred_at=clock.now(),
         )  # fmt: skip
-        events.apply_fill(events.lock(made.pk), report, source="stream", received_at=clock.now())
+        events.apply_fill(books, books.order(made.pk), report, source="stream", received_at=clock.now())
 
 
 def lose(made: Order, attempt: Attempt) -> None:
     """The answer is lost: outcome unknown."""
-    with feed.transaction():
-        Attempt.objects.filter(pk=attempt.pk).update(outcome="unknown", code="TIMEOUT", message="no answer within 10 s", lookups_absent=1, evidence=[
+    with store.transaction() as books:
+        row = books.attempt(made.pk, attempt.pk)
+        row.outcome, row.code, row.message, row.lookups_absent = "unknown", "TIMEOUT", "no answer within 10 s", 1
+        row.evidence = [
             {"source": "GET /api/v3/order", "at": clock.now().isoformat(), "answer": "absent", "detail": {"code": -2013}},
             {"source": "GET /api/v3/myTrades", "at": clock.now().isoformat(), "answer": "failed", "detail": {"status": 429}},
-        ])  # fmt: skip
-        events.record(events.lock(made.pk), "unknown", source="executor", received_at=clock.now(), to=Status.UNKNOWN, code="TIMEOUT",
+        ]  # fmt: skip
+        books.change_attempt(row)
+        events.record(books, books.order(made.pk), "unknown", source="executor", received_at=clock.now(), to=Status.UNKNOWN, code="TIMEOUT",
                       message="no answer within 10 s")  # fmt: skip
 
 
 def letter(made: Order, attempt: Attempt) -> None:
     """The doubt goes to a person."""
-    with feed.transaction():
+    with store.transaction() as books:
         doubts.open_letter(
-            Attempt.objects.get(pk=attempt.pk), "SUBMIT_OUTCOME_UNKNOWN",
+            books, books.attempt(made.pk, attempt.pk), "SUBMIT_OUTCOME_UNKNOWN",
             "The request left this machine and no answer came; two minutes of looking brought no proof either way.",
             money_at_risk=made.quantity * (made.price or Decimal(1)), asset="USDT",
         )  # fmt: skip
@@ -269,9 +280,10 @@ def day() -> dict[str, object]:
         audit.record("admin", "person.add", "trader", {"role": "trader"})
     stuck = Order.objects.filter(status="open").first()
     if stuck:
-        with feed.transaction():
+        with store.transaction() as books:
             events.record(
-                events.lock(stuck.pk),
+                books,
+                books.order(stuck.pk),
                 "cancel_unknown",
                 source="executor",
                 received_at=clock.now(),

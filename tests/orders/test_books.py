@@ -60,8 +60,7 @@ def commit(books: Books, *, is_one_flush: bool) -> None:
 
 def everything() -> tuple[int, ...]:
     return tuple(
-        model.objects.count()  # type: ignore[attr-defined]
-        for model in (Order, OrderEvent, Attempt, Fill, Posting, Position, Anomaly, FeedEntry)
+        model.objects.count() for model in (Order, OrderEvent, Attempt, Fill, Posting, Position, Anomaly, FeedEntry)
     )
 
 
@@ -143,7 +142,7 @@ async def test_an_account_taken_back_is_read_anew(writer: Writer, account: Accou
             )
 
     await aside(successor_cancels)
-    await writer.run(lambda books: recovery.mark_lost(books, account.code))
+    await writer.run(lambda books: recovery.take_over(books, account.code))
     assert await aside(lambda: Attempt.objects.get(action="cancel").outcome) == "unknown"
     assert await aside(lambda: Order.objects.get().mutation) == "cancel_unknown"
 
@@ -172,7 +171,7 @@ def meanwhile(service: Service, monkeypatch: pytest.MonkeyPatch, change: Callabl
         if point == "P3" and not done:
             done.extend(in_threads(1, lambda _: change() or True))
 
-    monkeypatch.setattr(submission.failpoints, "reach", reach)
+    monkeypatch.setattr(failpoints, "reach", reach)
     return done
 
 

@@ -204,7 +204,7 @@ def test_recovery_doubts_what_was_in_flight_and_nothing_else(account: Account) -
     apply(proved, report("open", venue_order_id="v-2"))
     apply(refused, report("rejected", venue_order_id="v-3"))
     with store.transaction() as books:
-        recovery.mark_lost(books, account.code)
+        recovery.take_over(books, account.code)
     resolutions = {a.order_id: (a.outcome, a.resolution) for a in Attempt.objects.all()}
     assert resolutions == {
         in_flight.pk: ("unknown", ""),

@@ -124,6 +124,27 @@ def test_a_fill_from_before_the_end_moves_nothing_but_the_quantity(account: Acco
     assert not Anomaly.objects.exists()
 
 
+@pytest.mark.parametrize(("ended", "is_late"), [(3, True), (4, False), (5, False)])
+def test_whether_a_fill_is_late_is_told_by_when_the_order_ended(account: Account, ended: float, is_late: bool) -> None:
+    order = moved(sending(account), Status.CANCELLED, occurred_at=at(1))
+    Order.objects.filter(pk=order.pk).update(ended_at=at(ended))
+    apply(order, fill("t-1", "0.4", 4))
+    assert (order.status, Anomaly.objects.exists()) == ("partially_filled" if is_late else "cancelled", is_late)
+
+
+@pytest.mark.parametrize("ended", ["cancelled", "expired", "rejected", "denied"])
+def test_an_order_ends_by_the_venues_clock_or_else_by_ours_and_lives_again_without_an_end(
+    account: Account, ended: str
+) -> None:
+    said = moved(sending(account), Status(ended), occurred_at=at(3), received_at=at(9))
+    silent = moved(sending(account), Status(ended), received_at=at(9))
+    assert (said.ended_at, silent.ended_at) == (at(3), at(9))
+    apply(said, fill("t-1", "0.4", 4))
+    assert (said.status, said.ended_at) == ("partially_filled", None)
+    apply(said, fill("t-2", "0.6", 5))
+    assert (said.status, said.ended_at) == ("filled", at(5))
+
+
 def test_a_revived_order_is_judged_by_its_second_end(account: Account) -> None:
     order = moved(sending(account), Status.CANCELLED, occurred_at=at(3))
     apply(order, fill("t-1", "0.1", 5))

@@ -14,7 +14,7 @@ from orders.books import Fenced
 from orders.models import AccountLease
 from orders.ports import Lease
 from orders.service import MARGIN_SECONDS
-from project.lib import clock
+from project.lib import build, clock
 from tests.orders.scene import in_threads, make_account
 from venues.models import Account
 
@@ -115,6 +115,51 @@ def test_the_leases_of_a_killed_process_end_and_those_of_a_living_one_stay(
     assert leases.release_dead_holders() == 1
     assert {code: lease.epoch for code, lease in taken("next").items()} == {account.code: 2}
     assert is_held(living.code, 1)
+
+
+def of_build(holder: str, build_name: str) -> list[str]:
+    return sorted(lease.account for lease in leases.acquire(holder, 60, build_name))
+
+
+def test_nothing_is_taken_while_another_build_holds_a_live_lease(account: Account) -> None:
+    assert of_build("old", "1.0") == [account.code]
+    other = make_account()
+    assert of_build("new", "1.1") == []
+    assert of_build("old-2", "1.0") == [other.code]
+    run_out(account.code)
+    assert of_build("new", "1.1") == []  # one lease of the old build still lives
+    run_out(other.code)
+    assert of_build("new", "1.1") == sorted([account.code, other.code])
+    assert of_build("old", "1.0") == []
+    assert dict(AccountLease.objects.values_list("account_id", "build")) == {account.code: "1.1", other.code: "1.1"}
+
+
+def test_a_refused_build_leaves_the_epochs_alone(account: Account) -> None:
+    of_build("old", "1.0")
+    for _ in range(3):
+        of_build("new", "1.1")
+    lease = AccountLease.objects.get()
+    assert (lease.epoch, lease.holder, lease.build) == (1, "old", "1.0")
+
+
+def test_a_process_is_of_the_build_its_source_says(account: Account) -> None:
+    taken("one")
+    assert AccountLease.objects.get().build == build.fingerprint() != ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_builds_that_start_together_never_hold_accounts_side_by_side() -> None:
+    for _ in range(20):
+        make_account()
+
+    def start(number: int) -> set[str]:
+        return set(of_build(f"executor-{number}", f"build-{number % 2}"))
+
+    for _ in range(10):
+        won = in_threads(4, start)
+        assert not ((won[0] | won[2]) and (won[1] | won[3]))
+        assert sum(map(len, won)) == 20
+        run_out(*set().union(*won))
 
 
 def test_another_machines_holder_is_left_alone(account: Account) -> None:

@@ -148,8 +148,8 @@ def test_opening_balances_stand_against_their_own_book(account: Account) -> None
     with store.transaction() as books:
         ledger.post_opening(books, account.code, {"USDT": D(1000), "BTC": D("0.5"), "DUST": D(0)})
     assert totals(account) == {"USDT": D(1000), "BTC": D("0.5")}
-    books = Posting.objects.values_list("asset", "book", "amount").order_by("asset", "leg")
-    assert list(books) == [
+    legs = Posting.objects.values_list("asset", "book", "amount").order_by("asset", "leg")
+    assert list(legs) == [
         ("BTC", "venue", D("0.5")),
         ("BTC", "opening", D("-0.5")),
         ("USDT", "venue", D(1000)),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from orders import doubts, resolver, store
+from orders import resolver, store
 from orders.models import Attempt, DeadLetter
 from orders.service import Service
 from orders.states import Status
@@ -98,11 +97,3 @@ def test_absence_is_weighed_only_when_nothing_but_the_books_is_missing(
 ) -> None:
     Attempt.objects.update(**{"lookups_absent": 2, **facts})
     assert ready(service) == ([attempt.pk] if is_ready else [])
-
-
-def test_a_parked_doubt_is_a_persons_to_settle(service: Service, attempt: Attempt) -> None:
-    Attempt.objects.update(lookups_absent=2)
-    with store.transaction() as books:
-        row = books.attempt(attempt.order_id, attempt.pk)
-        doubts.open_letter(books, row, "SUBMIT_UNKNOWN", "nobody knows", money_at_risk=Decimal(1), asset="USDT")
-    assert ready(service) == []

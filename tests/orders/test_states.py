@@ -20,8 +20,8 @@ held              . . x . . . x x x x . x
 queued            . . . x . . x x x x . x
 sending           . . x . x x x x x x x x
 unknown           . . . . . x x x x x x x
-open              . . . . . . x x x x x .
-partially_filled  . . . . . . x x x x x .
+open              . . x . . . x x x x x .
+partially_filled  . . x . . . x x x x x .
 filled            . . . . . . x . . . . .
 cancelled         . . . . . x x x . . . .
 expired           . . . . . x x x . . . .

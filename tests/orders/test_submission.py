@@ -52,7 +52,7 @@ def unresolved(account: Account) -> list[uuid.UUID]:
 def taken_over(order: Order) -> Order:
     """Let another owner take the account: what was in flight is unknown."""
     with store.transaction() as books:
-        recovery.mark_lost(books, order.account_id)
+        recovery.take_over(books, order.account_id)
     order.refresh_from_db()
     assert (order.status, order.reason_code) == ("unknown", "OWNER_LOST")
     return order
@@ -65,7 +65,7 @@ def offered(service: Service, account: Account) -> set[uuid.UUID]:
     with store.transaction() as books:
         waiting = books.store.waiting([account.code])
     taken: set[uuid.UUID] = set()
-    owner._take = lambda key, work: taken.add(key)  # type: ignore[method-assign,assignment]
+    owner._take = lambda key, work: taken.add(key)  # type: ignore[method-assign]
     owner.offer(waiting.queued[account.code], waiting.wishes[account.code])
     return taken
 

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from orders import ledger
+from orders import ledger, store
 from orders.models import Attempt, Fill, Order
-from project.lib import clock, feed
+from orders.rows import FillRow
+from project.lib import clock, ids
 from venues.models import Account, AccountStatus, Snapshot, Venue
 
 SECOND = timedelta(seconds=1)
@@ -26,8 +27,8 @@ def ago(seconds: float) -> datetime:
 
 
 def opening(owner: Account, **totals: str) -> None:
-    with feed.transaction():
-        ledger.post_opening(owner, {asset: Decimal(total) for asset, total in totals.items()})
+    with store.transaction() as books:
+        ledger.post_opening(books, owner.code, {asset: Decimal(total) for asset, total in totals.items()})
 
 
 def order(owner: Account, **values: Any) -> Order:
@@ -61,14 +62,15 @@ def fill(parent: Order, trade_id: str, at: datetime, **values: Any) -> Fill:
         "fee_asset": "USDT",
         **values,
     }
-    with feed.transaction():
-        booked = Fill.objects.create(
-            order=parent, account=parent.account, symbol=parent.symbol, side=parent.side, venue_trade_id=trade_id,
-            venue_order_id=parent.venue_order_id, source="stream", executed_at=at, recorded_at=at,
-            quote_quantity=values["price"] * values["quantity"], **values,
-        )  # fmt: skip
-        ledger.post_fill(booked)
-    return booked
+    booked = FillRow(
+        id=ids.new_id(), order=parent.pk, account=parent.account_id, symbol=parent.symbol, side=parent.side,
+        venue_trade_id=trade_id, venue_order_id=parent.venue_order_id, source="stream", executed_at=at, recorded_at=at,
+        quote_quantity=values["price"] * values["quantity"], liquidity="", **values,
+    )  # fmt: skip
+    with store.transaction() as books:
+        books.add_fill(booked)
+        ledger.post_fill(books, booked)
+    return Fill.objects.get(pk=booked.id)
 
 
 def snapshot(
