@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import uuid
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -42,8 +43,7 @@ async def resolve(service: Service) -> int:
 async def look(service: Service, order: OrderRow, attempt: AttemptRow) -> Lookup:
     """Ask the venue about an attempt and keep what it answers."""
     if attempt.action == "amend" and attempt.request.get("how") == "replace":
-        order = copy.copy(order)
-        order.venue_order_id = ""  # the successor is looked for, by the id it was given
+        order = dataclasses.replace(order, venue_order_id="")  # the successor is looked for, by the id it was given
     lookup = await sweeps.ask(service, order, attempt.venue_client_id, since=attempt.sent_at - timedelta(seconds=60))
     await service.writer.run_until_committed(lambda books: _note_lookup(books, service, attempt, lookup))
     if attempt.action == "amend":
