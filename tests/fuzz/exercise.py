@@ -169,6 +169,7 @@ def _balance(report: BalanceReport) -> None:
 
 def _malformed(report: Malformed) -> None:
     _must(bool(report.source and report.reason), "unreadable, but nobody says why")
+    _must("our reader failed" not in report.reason, f"{report.reason}: the reader must refuse it by itself")
 
 
 def _answer(answer: Answer) -> None:

@@ -49,6 +49,16 @@ def mutate(tree: Any, dice: random.Random, times: int = 1) -> Any:
     return changed
 
 
+def each(tree: Any) -> Iterator[Any]:
+    """Return the tree once for every place and everything extreme put there, and once without each key."""
+    for where in _paths(tree):
+        for value in EXTREME:
+            yield _put(tree, where, value)
+        if where and isinstance(where[-1], str):
+            above = _at(tree, where[:-1])
+            yield _put(tree, where[:-1], {key: value for key, value in above.items() if key != where[-1]})
+
+
 def write(tree: Any) -> str:
     """Write the tree as text."""
     if isinstance(tree, Literal):
@@ -112,6 +122,14 @@ def _paths(tree: Any, above: Path = ()) -> Iterator[Path]:
     elif isinstance(tree, list):
         for index, value in enumerate(tree[:30]):
             yield from _paths(value, (*above, index))
+
+
+def _put(tree: Any, where: Path, value: Any) -> Any:
+    if not where:
+        return value
+    grown = _shallow(tree)
+    grown[where[0]] = _put(tree[where[0]], where[1:], value)
+    return grown
 
 
 def _at(tree: Any, where: Path) -> Any:
