@@ -10,7 +10,7 @@ ARGS ?=
 SECONDS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fuzz chaos web executor worker beat papervenue watchdog backup restore reset seed
+.PHONY: help run test lint fuzz chaos simulate web executor worker beat papervenue watchdog backup restore reset seed
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / { \
@@ -34,6 +34,9 @@ chaos: ## kill the roles of a running product and judge its books (KILLS=20 PAUS
 
 fuzz: ## feed each venue dialect broken messages for SECONDS (20) each
 	@$(DEVELOPMENT) python -m tests.fuzz.run --seconds $(SECONDS)
+
+simulate: ## run the order core in simulated worlds, each repeatable by its seed (SEEDS=2000 START=0 ARGS="--trace SEED")
+	@$(DEVELOPMENT) python -m tests.simulation.run --seeds $(or $(SEEDS),2000) --start $(or $(START),0) $(ARGS)
 
 web executor worker beat papervenue watchdog: ## run one role alone on DATABASE_URL, or on the database of `make run`
 	@$(RUNTIME) python manage.py role $@

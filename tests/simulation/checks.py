@@ -135,7 +135,11 @@ def _log(database: Database) -> Iterator[Broken]:
     fills = {str(fill.id): fill for fill in database.fills.values()}
     for code, log in database.events.items():
         if len(log) != database.accounts[code].event_sequence:
-            yield "I24", f"account {code} counts {database.accounts[code].event_sequence} events, its log has {len(log)}", code
+            yield (
+                "I24",
+                f"account {code} counts {database.accounts[code].event_sequence} events, its log has {len(log)}",
+                code,
+            )
         for event in log:
             if status.get(event.order, "") != event.status_before:
                 yield "I8", f"order {event.order}: {event.kind} starts at {event.status_before}", str(event.order)
@@ -167,6 +171,10 @@ def _letters(database: Database) -> Iterator[Broken]:
         order = database.orders[attempt.order]
         ended_well = attempt.resolution in {"accepted", "bound"} or attempt.outcome == "accepted"
         if attempt.action == "submit" and ended_well and order.status == Status.DENIED:
-            yield "I10", f"order {order.id} is denied; its attempt is {attempt.outcome} {attempt.resolution}", str(order.id)
+            yield (
+                "I10",
+                f"order {order.id} is denied; its attempt is {attempt.outcome} {attempt.resolution}",
+                str(order.id),
+            )
         if order.status in states.TERMINAL and order.ended_at is None:
             yield "I8", f"order {order.id} is {order.status} without an end", str(order.id)

@@ -12,6 +12,7 @@ from typing import Any
 from orders import states
 from orders.ports import AtVenue, Waiting
 from orders.rows import ZERO, AccountView, BalanceView, CredentialView, IntentRow
+from orders.triggers import ARMED, HELD_BACK
 from project.lib import clock
 from risk.checks import Facts
 from tests.simulation.memory import BalanceRecord, Capture, Database, clone
@@ -41,7 +42,11 @@ class MemoryDesk:
         """Return what waits for the owners of these accounts, oldest first, bounded per account."""
         database = self.database
         queued: dict[str, list[uuid.UUID]] = {}
-        found = [o for o in database.orders.values() if o.status == "queued" and o.account in codes]
+        found = [
+            o
+            for o in database.orders.values()
+            if o.status == "queued" and o.account in codes and o.trigger_state not in HELD_BACK
+        ]
         for order in sorted(found, key=lambda order: (order.created_at, order.id)):
             listed = queued.setdefault(order.account, [])
             if len(listed) < WAITING_MAX:
@@ -88,10 +93,39 @@ class MemoryDesk:
         ]
         return [order.id for order in sorted(found, key=lambda order: (order.created_at, order.id))]
 
+    def armed(self, account: str) -> list[uuid.UUID]:
+        """Return the conditional orders we watch, oldest first."""
+        orders = self.database.orders
+        return [key for key in self.orders_in(account, status="queued") if orders[key].trigger_state == ARMED]
+
+    def armed_symbols(self, account: str) -> list[str]:
+        """Return the symbols of the conditional orders we watch."""
+        return sorted({self.database.orders[key].symbol for key in self.armed(account)})
+
+    def expiring(self, account: str, at: datetime) -> list[uuid.UUID]:
+        """Return the orders alive that should have ended by then."""
+        found = [
+            (order.expires_at, order.id)
+            for order in self.database.orders.values()
+            if order.account == account
+            and order.expires_at is not None
+            and order.expires_at <= at
+            and order.status not in states.TERMINAL
+        ]
+        return [order_id for _, order_id in sorted(found)]
+
+    def live_groups(self, account: str) -> list[tuple[str, Sequence[uuid.UUID]]]:
+        """Return kind and members of each group with a member alive: the simulated clients make none."""
+        return []
+
     def stale_queued(self, account: str, before: datetime) -> list[uuid.UUID]:
         """Return orders queued and untouched since then."""
         orders = self.database.orders
-        return [key for key in self.orders_in(account, status="queued") if orders[key].updated_at < before]
+        return [
+            key
+            for key in self.orders_in(account, status="queued")
+            if orders[key].updated_at < before and orders[key].trigger_state not in HELD_BACK
+        ]
 
     def at_venue(self, account: str) -> list[AtVenue]:
         """Return id, symbol, venue order id and creation time of every order that stands at the venue, oldest first."""

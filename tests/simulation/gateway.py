@@ -100,18 +100,14 @@ class SimGateway:
             raise AssertionError("an order was sent without a turn")
         self._turns.order -= 1
         self._sign()
-        reply = await self._wire.act(
-            f"submit {order.venue_client_id}", lambda: self._venue.place(order, self.code)
-        )
+        reply = await self._wire.act(f"submit {order.venue_client_id}", lambda: self._venue.place(order, self.code))
         return self._count("submit", self._answer(reply))
 
     async def cancel(self, order: CancelOrder) -> Answer:
         """Send one cancel once."""
         await _stop_point()
         self._sign()
-        reply = await self._wire.act(
-            f"cancel {order.venue_client_id}", lambda: self._venue.cancel(order, self.code)
-        )
+        reply = await self._wire.act(f"cancel {order.venue_client_id}", lambda: self._venue.cancel(order, self.code))
         answer = self._answer(reply)
         if answer.code == "ORDER_REFUSED":
             answer = replace(answer, code="ORDER_UNKNOWN")

@@ -8,8 +8,10 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVarTuple
 
+Ts = TypeVarTuple("Ts")
+Context = contextvars.Context | None
 EPOCH_SECONDS = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 
@@ -65,21 +67,29 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Return the virtual seconds since the start of the run."""
         return self.now_seconds
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[[*Ts], object], *args: *Ts, context: Context = None) -> asyncio.Handle:
         """Run a callback in this instant, after everything that waits already."""
         handle = asyncio.Handle(callback, args, self, context)
         self._soon.append(handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context = None
+    ) -> asyncio.Handle:
+        """Run a callback in this instant: there is one thread."""
+        return self.call_soon(callback, *args, context=context)
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context = None
+    ) -> asyncio.TimerHandle:
         """Run a callback at a virtual time."""
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._timers, (when, next(self._count), handle))
         return handle
 
-    def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
+    def call_later(
+        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context = None
+    ) -> asyncio.TimerHandle:
         """Run a callback after some virtual seconds."""
         return self.call_at(self.now_seconds + delay, callback, *args, context=context)
 

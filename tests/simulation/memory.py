@@ -255,7 +255,7 @@ def clone(row: Row) -> Row:
     made = kind.__new__(kind)
     for name in kind.__slots__:
         setattr(made, name, getattr(row, name))
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def away(why: str) -> OperationalError:

@@ -72,7 +72,9 @@ class Clients:
                 order_id = None
             if order_id is not None:
                 self.acked[payload["client_order_id"]] = order_id
-                self.world.trace.note("client", payload["client_order_id"], order_id, payload["type"], payload["quantity"])
+                self.world.trace.note(
+                    "client", payload["client_order_id"], order_id, payload["type"], payload["quantity"]
+                )
                 return order_id
             await asyncio.sleep(RETRY_SECONDS * chance.random() + 0.01)
 

@@ -17,9 +17,7 @@ from orders.rows import AnomalyRow, AttemptRow, FillRow, LetterRow, OrderRow, Po
 from orders.store import ATTEMPT_CHANGES, LETTER_CHANGES, ORDER_CHANGES
 from project.lib import failpoints
 from tests.simulation.desk import MemoryDesk
-from tests.simulation.memory import BalanceRecord, Database, clone
-
-_NEVER_SENT = ("queued", "received")
+from tests.simulation.memory import BalanceRecord, clone
 
 
 class MemoryStore(MemoryDesk):
@@ -53,9 +51,9 @@ class MemoryStore(MemoryDesk):
         }
         named = {name: symbol for symbol, name in venue_ids}
         for attempt in database.attempts.values():
-            if attempt.venue_order_id in named and attempt.account == account:
-                if database.orders[attempt.order].symbol == named[attempt.venue_order_id]:
-                    found[attempt.order] = None
+            symbol = named.get(attempt.venue_order_id)
+            if symbol == database.orders[attempt.order].symbol and attempt.account == account:
+                found[attempt.order] = None
         return list(found)
 
     def fills(self, keys: Sequence[TradeKey]) -> list[FillRow]:
@@ -92,9 +90,7 @@ class MemoryStore(MemoryDesk):
             self._keep_order(clone(order))
         for attempt in books.new_attempts:
             if attempt.action != "cancel":
-                self._unique(
-                    self.database.attempt_by_client_id, (attempt.account, attempt.venue_client_id), attempt.id
-                )
+                self._unique(self.database.attempt_by_client_id, (attempt.account, attempt.venue_client_id), attempt.id)
             known = self.database.attempts_of.get(attempt.order, ())
             self.database.put(self.database.attempts_of, attempt.order, (*known, attempt.id))
             self._keep_attempt(clone(attempt))
@@ -114,9 +110,7 @@ class MemoryStore(MemoryDesk):
     def _check_gates(self, books: Books) -> None:
         for account, (epoch, revision) in books.gates.items():
             lease = self.database.leases[account]
-            is_held = (
-                lease.epoch == epoch and lease.expires_at is not None and lease.expires_at > self.database.now()
-            )
+            is_held = lease.epoch == epoch and lease.expires_at is not None and lease.expires_at > self.database.now()
             if not is_held or revision not in (None, self.database.counters["rules"]):
                 raise Fenced
 
@@ -134,6 +128,9 @@ class MemoryStore(MemoryDesk):
             changed = _with_changes(self.database.letters[key], letter, LETTER_CHANGES)
             self.database.put(self.database.letters, key, changed)
             self.database.committed.letters.append(letter)
+        for wish in books.new_intents:
+            self.database.put(self.database.intents, wish.id, clone(wish))
+            self.database.put(self.database.waiting_intents, wish.id, None)
         for key, intent in books.changed_intents.items():
             changed = _with_changes(self.database.intents[key], intent, ("done_at", "result"))
             self.database.put(self.database.intents, key, changed)
@@ -164,9 +161,7 @@ class MemoryStore(MemoryDesk):
             self.database.append(self.database.events[event.account], event)
             self.database.committed.events.append(event)
         if books.announcements:
-            self.database.put(
-                self.database.counters, "feed", self.database.counters["feed"] + len(books.announcements)
-            )
+            self.database.put(self.database.counters, "feed", self.database.counters["feed"] + len(books.announcements))
         self.database.committed.wakes |= books.wakes
 
     def _keep_order(self, order: OrderRow, before: OrderRow | None = None) -> None:

@@ -11,7 +11,15 @@ from typing import Literal
 
 from tests.simulation.swarm import Swarm
 from venues import capabilities
-from venues.messages import BalanceReport, CancelOrder, FillReport, MarketSpec, OrderReport, PlaceOrder, VenueOrderStatus
+from venues.messages import (
+    BalanceReport,
+    CancelOrder,
+    FillReport,
+    MarketSpec,
+    OrderReport,
+    PlaceOrder,
+    VenueOrderStatus,
+)
 from venues.paper.accounts import Account
 from venues.paper.engine import Engine
 from venues.paper.markets import EXCHANGES, markets_of

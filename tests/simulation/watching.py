@@ -52,7 +52,9 @@ class Watch:
         """Judge a submit that the venue has just decided about."""
         key = self.database.attempt_by_client_id.get((submit.account, submit.client_id))
         if key is None:
-            self.trace.violate("I3", f"the venue got {submit.client_id}, which no committed attempt knows", submit.client_id)
+            self.trace.violate(
+                "I3", f"the venue got {submit.client_id}, which no committed attempt knows", submit.client_id
+            )
             return
         attempt = self.database.attempts[key]
         if submit.verdict != "accepted":
@@ -98,9 +100,9 @@ class Watch:
 
     def _event(self, event: EventRow) -> None:
         name = str(event.order)
-        if event.status_before in states.TERMINAL and event.status_after != event.status_before:
-            if event.kind not in HEALING:
-                self.alarms.add(f"{event.kind}: {event.status_before} to {event.status_after}")
+        is_reopened = event.status_before in states.TERMINAL and event.status_after != event.status_before
+        if is_reopened and event.kind not in HEALING:
+            self.alarms.add(f"{event.kind}: {event.status_before} to {event.status_after}")
         if event.status_after not in {Status.DENIED, Status.REJECTED} or event.status_before == event.status_after:
             return
         code = event.data.get("code", "")

@@ -144,7 +144,7 @@ class World:
         for task in self.loop.tasks:
             task._log_destroy_pending = task._log_traceback = False  # type: ignore[attr-defined]
             with suppress(Exception):
-                task.get_coro().close()  # type: ignore[union-attr]
+                task.get_coro().close()
         self.loop.tasks.clear()
         logging.disable(logging.NOTSET)
 
@@ -181,7 +181,11 @@ class World:
             node.start()
         helpers = [
             self.loop.create_task(work, name=name)
-            for work, name in ((self._nemesis(), "nemesis"), (self._market(), "market"), (self.clients.run(), "clients"))
+            for work, name in (
+                (self._nemesis(), "nemesis"),
+                (self._market(), "market"),
+                (self.clients.run(), "clients"),
+            )
         ]
         await asyncio.sleep(self.swarm.safety_seconds)
         self.trace.note("phase", "liveness")
@@ -293,4 +297,3 @@ class World:
         )
         database.leases[code] = LeaseRecord()
         database.events[code], database.captures[code] = [], []
-

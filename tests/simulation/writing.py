@@ -90,9 +90,7 @@ class _Connection:
 class _Feed:
     """Stands for project.lib.feed as the writer uses it."""
 
-    def __init__(
-        self, database: Database, notify: Callable[[Signals], None], overtake: Callable[[], None]
-    ) -> None:
+    def __init__(self, database: Database, notify: Callable[[Signals], None], overtake: Callable[[], None]) -> None:
         self._database, self._overtake = database, overtake
         self.Signals = Signals
         self.send = notify
@@ -108,9 +106,7 @@ class _Feed:
 
 
 @contextmanager
-def installed(
-    database: Database, notify: Callable[[Signals], None], overtake: Callable[[], None]
-) -> Iterator[None]:
+def installed(database: Database, notify: Callable[[Signals], None], overtake: Callable[[], None]) -> Iterator[None]:
     """Let orders/writer.py stand on the database in memory within the block."""
     names: dict[str, Any] = vars(writer)
     before = {name: names[name] for name in ("feed", "connection")}
