@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db.models import Sum
 
-from orders import ledger, requests
+from orders import ledger, requests, states
 from orders.models import Balance, Fill, Order, OrderEvent, Position, Posting
 from venues.models import Account
 
@@ -35,6 +36,8 @@ def _orders(account: Account) -> Iterator[str]:
     value: dict[object, Decimal] = defaultdict(Decimal)
     count: dict[object, int] = defaultdict(int)
     asked: dict[object, dict[str, Any]] = {}
+    amended: dict[object, dict[str, Any]] = {}
+    ended: dict[object, datetime | None] = {}
     expected = 0
     for event in OrderEvent.objects.filter(account=account).order_by("sequence").iterator(CHUNK):
         expected += 1
@@ -49,7 +52,13 @@ def _orders(account: Account) -> Iterator[str]:
         mutation[key] = event.data.get("mutation", mutation[key])
         venue_id[key] = event.data.get("venue_order_id", venue_id[key])
         if "after" in event.data:
+            known, told = _read(amended.get(key, {})), _read(event.data["before"])
+            if any(told[name] != value for name, value in known.items() if name in told):
+                yield f"order {key}: event {event.sequence} amends {told}, the log was at {known}"
             asked[key] = {**event.data["before"], **asked.get(key, {})}
+            amended[key] = {**amended.get(key, {}), **event.data["after"]}
+        if event.status_after != event.status_before:
+            ended[key] = (event.occurred_at or event.received_at) if event.status_after in states.TERMINAL else None
         if event.kind in {"fill", "late_fill"}:
             quantity[key] += Decimal(event.data["quantity"])
             value[key] += Decimal(event.data["quote_quantity"])
@@ -57,30 +66,42 @@ def _orders(account: Account) -> Iterator[str]:
         yield f"account {account.code}: its counter says {account.event_sequence} events, the log has {expected}"
     for order in Order.objects.filter(account=account).order_by("id").iterator(CHUNK):
         key = order.pk
-        folded = (status.get(key), mutation[key], quantity[key], value[key], count[key])
-        stored = (order.status, order.mutation, order.filled_quantity, order.filled_value, order.version)
+        folded = (status.get(key), mutation[key], quantity[key], value[key], count[key], ended.get(key))
+        stored = (
+            order.status,
+            order.mutation,
+            order.filled_quantity,
+            order.filled_value,
+            order.version,
+            order.ended_at,
+        )
         if folded != stored:
             yield f"order {key}: the log folds to {folded}, the row says {stored}"
         if not order.is_external and _asked(order, asked.get(key, {})) != order.body_digest:
             yield f"order {key}: the row differs from what was asked when it came in (its digest)"
+        for name, given in _read(amended.get(key, {})).items():
+            if getattr(order, name) != given:
+                yield f"order {key}: it was amended to {name} {given}, the row says {getattr(order, name)}"
         if not order.is_external and venue_id[key] != order.venue_order_id:
             yield f"order {key}: the log knows venue order {venue_id[key]!r}, the row says {order.venue_order_id!r}"
 
 
 def _asked(order: Order, before: dict[str, Any]) -> str:
     """Return the digest of what came in: the row, with the values it had before it was first amended."""
-    first = {
-        name: None if text is None else datetime.fromisoformat(text) if name == "expires_at" else Decimal(text)
-        for name, text in before.items()
-    }
     request = requests.OrderRequest(
         client_order_id=order.client_order_id, account=order.account_id, symbol=order.symbol, side=order.side, type=order.type,
         quantity=order.quantity, price=order.price, time_in_force=order.time_in_force, post_only=order.post_only,
         reduce_only=order.reduce_only, trigger_price=order.trigger_price, trailing_offset=order.trailing_offset, expires_at=order.expires_at, strategy=order.strategy,
     )  # fmt: skip
-    for name, value in first.items():
-        object.__setattr__(request, name, value)  # a frozen value, not yet shared with anybody
-    return request.digest()
+    return dataclasses.replace(request, **_read(before)).digest()
+
+
+def _read(values: Mapping[str, str | None]) -> dict[str, Any]:
+    """Turn the values an amend event tells of back from text."""
+    return {
+        name: None if text is None else datetime.fromisoformat(text) if name == "expires_at" else Decimal(text)
+        for name, text in values.items()
+    }
 
 
 def _positions(account: Account) -> Iterator[str]:

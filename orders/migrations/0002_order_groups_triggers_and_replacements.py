@@ -138,7 +138,8 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('account', 'client_group_id'), name='order_group_client_id_for_ever'),
         ),
         migrations.RunSQL(
-            "UPDATE orders_order SET ended_at = updated_at "
+            "UPDATE orders_order o SET ended_at = (SELECT coalesce(e.occurred_at, e.received_at) FROM orders_orderevent e "
+            "WHERE e.order_id = o.id AND e.status_after <> e.status_before ORDER BY e.sequence DESC LIMIT 1) "
             "WHERE status IN ('denied', 'filled', 'cancelled', 'expired', 'rejected')",
             migrations.RunSQL.noop,
         ),

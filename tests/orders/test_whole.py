@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import models, transaction
+from django.db import connection, models, transaction
+from django.db.migrations import RunSQL
 
-from orders import ledger, store
+from orders import events, ledger, store
 from orders.models import Balance, Fill, Order, OrderEvent, Position, Posting
 from orders.states import Mutation, Status
-from tests.orders.scene import apply, fill, moved, queued, report, sending
+from project.lib import clock
+from tests.orders.scene import apply, at, fill, moved, queued, report, sending
 from venues.models import Account
 
 D = Decimal
@@ -36,6 +40,10 @@ def books(account: Account) -> Account:
         report("cancelled", 1, venue_order_id="v-2"),
         fill("t-3", "0.3", 2, side="sell", venue_order_id="v-2"),
     )
+    changed = moved(sending(account, client_order_id="amended"), Status.OPEN, venue_order_id="v-4")
+    for values in ({"price": "60500", "quantity": "1.5"}, {"price": "60400"}):
+        with store.transaction() as rows:
+            events.amend(rows, rows.order(changed.pk), "amended", values, source="venue", received_at=at(5))
     moved(queued(account), Status.DENIED, code="TRADING_HALTED", mutation=Mutation.NONE)
     queued(account)
     return account
@@ -54,7 +62,7 @@ def run(command: str, capsys: Capture, *options: str) -> tuple[int, str]:
 def test_whole_data_is_whole(books: Account, capsys: Capture) -> None:
     assert run("replay", capsys, "--check") == (
         0,
-        f"whole: {OrderEvent.objects.count()} events fold to 4 orders and their books\n",
+        f"whole: {OrderEvent.objects.count()} events fold to 5 orders and their books\n",
     )
     code, said = run("verify_ledger", capsys)
     assert code == 0 and said.startswith(f"whole: {Posting.objects.count()} postings in 5 entries balance")
@@ -77,6 +85,42 @@ def test_every_changed_figure_of_an_order_is_named(books: Account, capsys: Captu
     for field, value in ORDER:
         code, said = after_change(order, field, value, "replay", capsys)
         assert code == 1 and f"order {order.pk}" in said, field
+
+
+def test_every_changed_figure_of_an_amended_order_is_named(books: Account, capsys: Capture) -> None:
+    order = Order.objects.get(client_order_id="amended")
+    assert (order.quantity, order.price) == (D("1.5"), D(60400))
+    for field, value in (
+        ("quantity", D(1)),
+        ("price", D(60500)),
+        ("price", D(60000)),
+        ("side", "sell"),
+        ("strategy", "mine"),
+    ):
+        code, said = after_change(order, field, value, "replay", capsys)
+        assert code == 1 and f"order {order.pk}" in said, (field, value)
+    event = OrderEvent.objects.filter(kind="amended").order_by("sequence")[1]
+    for values in ({"before": {"price": "1"}}, {"after": {"price": "1"}}):
+        code, said = after_change(event, "data", {**event.data, **values}, "replay", capsys)
+        assert code == 1 and f"order {order.pk}" in said, values
+
+
+def test_when_an_order_ended_is_of_the_log(books: Account, capsys: Capture) -> None:
+    for order in Order.objects.all():
+        moment = order.ended_at + timedelta(microseconds=1) if order.ended_at else clock.now()
+        code, said = after_change(order, "ended_at", moment, "replay", capsys)
+        assert code == 1 and f"order {order.pk}" in said, order.client_order_id
+    assert Order.objects.exclude(ended_at=None).count() == 2
+
+
+def test_the_end_of_orders_older_than_its_column_comes_from_the_log(books: Account, capsys: Capture) -> None:
+    Order.objects.update(ended_at=None)
+    assert run("replay", capsys, "--check")[0] == 1
+    migration = importlib.import_module("orders.migrations.0002_order_groups_triggers_and_replacements").Migration
+    [backfill] = [step for step in migration.operations if isinstance(step, RunSQL)]
+    with connection.cursor() as cursor:
+        cursor.execute(str(backfill.sql))
+    assert run("replay", capsys, "--check")[0] == 0
 
 
 EVENT = [
@@ -161,7 +205,7 @@ def test_without_check_every_difference_is_listed(books: Account, capsys: Captur
         change(order, "version", 99)
     assert len(run("replay", capsys, "--check")[1].splitlines()) == 1
     code, said = run("replay", capsys)
-    assert code == 1 and len(said.splitlines()) == 4
+    assert code == 1 and len(said.splitlines()) == 5
 
 
 def change(row: models.Model, field: str, value: Any) -> None:
