@@ -96,7 +96,7 @@ async def open_desk(code: str, world: WorldHandle) -> AsyncIterator[Desk]:
         desk.answered_at[asyncio.current_task()] = time.perf_counter()
         return answer
 
-    gateway.place = timed  # type: ignore[method-assign]
+    gateway.place = timed  # type: ignore[method-assign, assignment]
     try:
         yield desk
     finally:

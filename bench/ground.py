@@ -71,5 +71,6 @@ def world(ground: Ground, name: str, accounts: int = 1) -> list[WorldHandle]:
     ]  # fmt: skip
     made = ground.paper.create_world("binance", name, flow_steps_per_second=0, accounts=rows)
     return [
-        WorldHandle("binance", name, made.rest_url, made.ws_url, str(row["api_key"]), str(row["secret"])) for row in rows
+        WorldHandle("binance", name, made.rest_url, made.ws_url, str(row["api_key"]), str(row["secret"]))
+        for row in rows
     ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bench.desk import Desk
 from bench.ground import SYMBOL
 from bench.load import Timed
+from orders.books import Books
 from project.lib import sql
 
 ORDERS, IN_FLIGHT = 400, 16
@@ -12,7 +15,9 @@ _ORDERS = (
     "INSERT INTO orders_order (id, account_id, client_order_id, body_digest, symbol, side, type, quantity, price, "
     "time_in_force, post_only, reduce_only, strategy, source, is_external, group_role, status, mutation, filled_quantity, "
     "filled_value, reason_code, reason_message, reason_venue_code, venue_order_id, submit_tries, trigger_state, version, "
-    "created_at, updated_at, ended_at) SELECT gen_random_uuid(), '{account}', '{status}-' || n, '', '" + SYMBOL + "', 'buy', "
+    "created_at, updated_at, ended_at) SELECT gen_random_uuid(), '{account}', '{status}-' || n, '', '"
+    + SYMBOL
+    + "', 'buy', "
     "'limit', 1, 20000, 'gtc', false, false, '', 'bench', false, '', '{status}', 'none', 0, 0, '', '', '', '{status}-' || n, 1, "
     "'', 4, now() - interval '1 day', now() - interval '1 day', {ended} FROM generate_series({first}, {last}) AS n"
 )
@@ -28,8 +33,17 @@ async def seed(desk: Desk, status: str, first: int, last: int) -> None:
     """Store orders number first to last of a status, with an event each, and let the database look at its tables."""
     ended = "NULL" if status == "open" else "now()"
     named = {"account": desk.service.account, "status": status, "first": first, "last": last, "ended": ended}
-    for query in (_ORDERS.format(**named), _EVENTS.format(**named), "ANALYZE orders_order", "ANALYZE orders_orderevent"):
-        await desk.service.writer.run(lambda books, query=query: sql.run(query))
+    for query in (
+        _ORDERS.format(**named),
+        _EVENTS.format(**named),
+        "ANALYZE orders_order",
+        "ANALYZE orders_orderevent",
+    ):
+        await desk.service.writer.run(partial(_run, query))
+
+
+def _run(query: str, books: Books) -> None:
+    sql.run(query)
 
 
 async def measured(desk: Desk) -> Timed:

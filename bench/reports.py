@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from decimal import Decimal
+from functools import partial
 
 from bench.desk import Desk
 from bench.ground import SYMBOL
@@ -11,6 +12,7 @@ from bench.load import Timed
 from orders import events, sweeps
 from orders.books import Books
 from orders.rows import AttemptRow
+from orders.service import Service
 from orders.states import Status
 from project.lib import clock, ids
 from venues.messages import FillReport, Report
@@ -54,10 +56,12 @@ async def booked(desk: Desk, count: int) -> Timed:
     for start in range(0, len(trades), BATCH):
         began = time.perf_counter()
         batch = trades[start : start + BATCH]
-        unmatched = await service.writer.run(
-            lambda books, batch=batch: sweeps.apply_reports(books, service, batch, source="stream")
-        )
+        unmatched = await service.writer.run(partial(_apply, service, batch))
         if unmatched:
             raise RuntimeError("a trade found no order")
         latencies += [(time.perf_counter() - began) * 1e6] * len(batch)
     return Timed("booked execution reports", BATCH, latencies, time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def _apply(service: Service, batch: list[Report], books: Books) -> sweeps.Unmatched:
+    return sweeps.apply_reports(books, service, batch, source="stream")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -230,7 +231,7 @@ class Gateway:
             self._budget.stop(_retry_after(record))
         elif record.status is not None:
             used = record.headers.get("X-MBX-USED-WEIGHT-1M")
-            if used is not None and used.isdigit():
+            if used is not None and used.isdecimal() and used.isascii():
                 self._budget.buckets[0].set_used(float(used), time.monotonic())
 
 
@@ -238,5 +239,7 @@ def _retry_after(record: HttpRecord) -> float:
     try:
         seconds = float(record.headers.get("Retry-After", STOP_SECONDS_DEFAULT))
     except ValueError:
+        seconds = STOP_SECONDS_DEFAULT
+    if not math.isfinite(seconds):
         seconds = STOP_SECONDS_DEFAULT
     return min(max(seconds, 0.0), STOP_SECONDS_MAX)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -21,12 +22,17 @@ WAIT_SECONDS_MAX: dict[Priority, float] = {"cancel": 30.0, "order": 5.0, "reconc
 
 @dataclass(frozen=True, kw_only=True)
 class BucketRule:
-    """One limit of a venue: capacity units, refilled evenly over per_seconds; what each priority costs in it."""
+    """One limit of a venue: capacity units per_seconds; what each priority costs in it.
+
+    is_window: the venue counts what falls into a window, so a unit comes back when its window has passed and not before.
+    Else its counter drains evenly.
+    """
 
     name: str
     capacity: float
     per_seconds: float
     costs: dict[Priority, float]
+    is_window: bool = False
 
 
 DEFAULT_RULES = (
@@ -43,10 +49,18 @@ TEST_SERVER_RULES = (
 RULES: dict[str, tuple[BucketRule, ...]] = {
     "binance": (
         BucketRule(
-            name="weight", capacity=6000, per_seconds=60, costs={"cancel": 1, "order": 1, "reconcile": 20, "poll": 20}
+            name="weight",
+            capacity=6000,
+            per_seconds=60,
+            is_window=True,
+            costs={"cancel": 1, "order": 1, "reconcile": 20, "poll": 20},
         ),
         BucketRule(
-            name="orders", capacity=100, per_seconds=10, costs={"cancel": 0, "order": 1, "reconcile": 0, "poll": 0}
+            name="orders",
+            capacity=100,
+            per_seconds=10,
+            is_window=True,
+            costs={"cancel": 0, "order": 1, "reconcile": 0, "poll": 0},
         ),
     ),
     # Kraken counts reads (20, drained 0.5 a second on the middle tier) and orders (per pair, 125 at most) apart.
@@ -67,15 +81,20 @@ def rules_for(family: str, *, is_test_server: bool) -> tuple[BucketRule, ...]:
 
 
 class Bucket:
-    """Tokens that refill evenly. What is not a cancel leaves the reserve alone."""
+    """Tokens that come back as the rule says. What is not a cancel leaves the reserve alone."""
 
     def __init__(self, rule: BucketRule, now: float) -> None:
         self.rule = rule
         self._tokens = rule.capacity
         self._at = now
+        self._spent: deque[tuple[float, float]] = deque()  # (when, how much), for a window
 
     def tokens(self, now: float) -> float:
         """Return what is there now."""
+        if self.rule.is_window:
+            while self._spent and self._spent[0][0] + self.rule.per_seconds < now:
+                self._tokens += self._spent.popleft()[1]
+            return self._tokens
         self._tokens = min(
             self.rule.capacity, self._tokens + (now - self._at) * self.rule.capacity / self.rule.per_seconds
         )
@@ -89,17 +108,30 @@ class Bucket:
             return 0.0
         floor = 0.0 if priority == "cancel" else self.rule.capacity * CANCEL_RESERVE
         lacking = floor + cost - self.tokens(now)
-        return max(0.0, lacking * self.rule.per_seconds / self.rule.capacity)
+        if not self.rule.is_window:
+            return max(0.0, lacking * self.rule.per_seconds / self.rule.capacity)
+        wait = 0.0
+        for at, spent in self._spent:
+            if lacking <= 0:
+                break
+            lacking, wait = lacking - spent, at + self.rule.per_seconds - now + 1e-6
+        return wait
 
     def take(self, priority: Priority, now: float) -> None:
         """Spend the cost of this priority."""
-        self._tokens = self.tokens(now) - self.rule.costs[priority]
+        self._spend(self.rule.costs[priority], now)
 
     def set_used(self, used: float, now: float) -> None:
         """Learn from the venue how much it has counted, when that is more than we have; only a weight bucket can."""
         if self.rule.name != "weight":
             return
-        self._tokens = min(self.tokens(now), self.rule.capacity - used)
+        # However much it claims, its window is over within per_seconds.
+        self._spend(max(0.0, self.tokens(now) - max(0.0, self.rule.capacity - used)), now)
+
+    def _spend(self, cost: float, now: float) -> None:
+        self._tokens = self.tokens(now) - cost
+        if self.rule.is_window and cost:
+            self._spent.append((now, cost))
 
 
 class Budget:

@@ -40,9 +40,10 @@ def parse_venue(value: object) -> Decimal | None:
     if isinstance(value, bool) or not _VENUE.fullmatch(text):
         raise ValueError("not a number a venue may send")
     number = Decimal(text)
-    if abs(number) >= LIMIT:
+    # Before, because rounding takes 60 digits at most; after, because it may round up to the limit.
+    if abs(number) >= LIMIT or abs(number := quantise(number)) >= LIMIT:
         raise ValueError("number out of range")
-    return quantise(number)
+    return number
 
 
 def quantise(number: Decimal) -> Decimal:

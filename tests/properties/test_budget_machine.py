@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from venues.ratelimit import CANCEL_RESERVE, BucketRule, Budget, Priority
+from venues.ratelimit import CANCEL_RESERVE, RANK, BucketRule, Budget, Priority
+from venues.ratelimit import RULES as RULES_OF_VENUES
 
+WINDOWS = RULES_OF_VENUES["binance"]
 PRIORITIES: tuple[Priority, ...] = ("cancel", "order", "reconcile", "poll")
 RULES = (
     BucketRule(name="reads", capacity=20, per_seconds=40, costs={"cancel": 0, "order": 0, "reconcile": 1, "poll": 2}),
@@ -114,3 +117,46 @@ def test_no_crowd_of_others_holds_up_a_cancel(waiting: Sequence[Priority]) -> No
         await asyncio.gather(*crowd, return_exceptions=True)
 
     asyncio.run(scene())
+
+
+@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(PRIORITIES), st.integers(1, 400), st.sampled_from([0.0, 0.01, 1.0, 5.0, 9.0, 30.0, 61.0])
+        ),
+        max_size=25,
+    )
+)
+def test_what_falls_into_any_window_is_within_the_limit(steps: list[tuple[Priority, int, float]]) -> None:
+    now = 1_000.0
+    budget = Budget(WINDOWS, lambda: now)
+    spent: list[tuple[float, Priority]] = []
+    for priority, times, pause in steps:
+        now += pause
+        for _ in range(times):
+            wait = budget.try_take(priority)
+            if wait > 0:
+                now += wait
+                assert budget.try_take(priority) == 0, "waited as told, and still no turn"
+                spent.append((now, priority))
+                break
+            spent.append((now, priority))
+    for limit in WINDOWS:
+        inside, first = 0.0, 0
+        for at, priority in spent:
+            inside += limit.costs[priority]
+            while spent[first][0] <= at - limit.per_seconds:
+                inside -= limit.costs[spent[first][1]]
+                first += 1
+            assert inside <= limit.capacity, f"{inside} of {limit.capacity} {limit.name} within {limit.per_seconds} s"
+
+
+@pytest.mark.parametrize("priority", PRIORITIES)
+def test_what_the_venue_claims_to_have_counted_never_stops_us_for_longer_than_its_window(priority: Priority) -> None:
+    now = 0.0
+    rule_ = BucketRule(name="weight", capacity=6_000, per_seconds=60, costs=dict.fromkeys(RANK, 1))
+    for claimed in (6_000.0, 1e9, float("inf")):
+        budget = Budget((rule_,), lambda: now)
+        budget.buckets[0].set_used(claimed, now)
+        assert budget.try_take(priority) <= 60

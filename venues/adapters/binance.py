@@ -69,7 +69,11 @@ class BinanceAdapter(CcxtAdapter):
             request["orderId"] = order.venue_order_id
         else:
             request["origClientOrderId"] = order.venue_client_id
-        return binance_rows.cancelled(await self.client.privateDeleteOrder(request), self.symbol_of)
+        report = binance_rows.cancelled(await self.client.privateDeleteOrder(request), self.symbol_of)
+        named = order.venue_order_id in (None, report.venue_order_id)
+        if not named or (order.venue_order_id is None and report.venue_client_id != order.venue_client_id):
+            raise rows.RowError("the venue answered about another order")
+        return report
 
     def recipe(self, symbol: str, client_id: str, venue_order_id: str | None, since: datetime) -> list[Step]:
         """Ask for the order itself, then look through the open orders and all orders since."""

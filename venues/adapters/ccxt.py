@@ -92,12 +92,12 @@ class CcxtAdapter(Looking):
             return
         before = time.time()
         try:
-            theirs = await self.client.fetch_time()
+            theirs = float(await self.client.fetch_time())
         except Exception:
-            return  # an optional endpoint: without it our own clock stands
+            return  # an optional endpoint: without it, or without sense in it, our own clock stands
         after = time.time()
         grain_ms = self.capabilities.clock_grain_ms
-        offset_ms = round(float(theirs) + grain_ms / 2 - (before + after) * 500)
+        offset_ms = round(theirs + grain_ms / 2 - (before + after) * 500)
         # Within the time the question took, and the grain of their clock, a difference is not proved.
         is_proved = abs(offset_ms) > (after - before) * 1000 + grain_ms
         self.clock_offset_ms = offset_ms if is_proved else 0

@@ -14,6 +14,7 @@ import aiohttp
 import ccxt.async_support
 import ccxt.pro
 from ccxt.base.exchange import Exchange
+from ccxt.base.precise import Precise
 
 from venues.adapters.transport import HttpRecord, Transport, Wire, ssl_context
 from venues.capabilities import Capabilities
@@ -25,6 +26,22 @@ LINE_SECONDS_MAX = 1.0
 KEEP_ALIVE_MS = 5_000
 PONGS_MISSED_MAX = 3.0
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII).fullmatch
+EXPONENT_CHARACTERS_MAX = 3
+
+
+def _bound_exponents() -> None:
+    # ccxt writes 1E999999999 out in full, which takes this process for ever; a venue may send that as a text.
+    original: Any = Precise.__init__
+
+    def init(self: Any, number: Any, decimals: Any = None) -> None:
+        if decimals is None and len(number.lower().partition("e")[2]) > EXPONENT_CHARACTERS_MAX:
+            raise ValueError("a number no venue may send")
+        original(self, number, decimals)
+
+    Precise.__init__ = init
+
+
+_bound_exponents()
 
 
 class ClientHooks(Transport):

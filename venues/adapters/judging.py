@@ -18,6 +18,7 @@ from venues.messages import Answer, Evidence
 RAW_CHARACTERS_MAX = 4_000
 MESSAGE_CHARACTERS_MAX = 200
 SECRET_WORDS = ("signature", "api", "secret", "pass", "private", "access", "authorization", "token", "://")
+SECRET_CHARACTERS_MAX = 4_096
 
 
 class Judging:
@@ -76,7 +77,7 @@ class Judging:
             code=verdict.code,
             message=self.clean(message)[:MESSAGE_CHARACTERS_MAX] or self.describe(record, problem),
             venue_code=self.clean(code)[:80],
-            raw=self.clean(record.body)[:RAW_CHARACTERS_MAX],
+            raw=self.raw([record]),
             transient=verdict.transient,
             valid_until=valid_until if verdict.outcome == "unknown" else None,
         )
@@ -94,7 +95,12 @@ class Judging:
 
     def raw(self, trace: Sequence[HttpRecord]) -> str:
         """Return the last answer as it may be kept: redacted and cut."""
-        return self.clean(trace[-1].body)[:RAW_CHARACTERS_MAX] if trace else ""
+        # Cut twice: eight megabytes take a second to clean, and a key must not be cut before it is found.
+        return (
+            self.clean(trace[-1].body[: RAW_CHARACTERS_MAX + SECRET_CHARACTERS_MAX])[:RAW_CHARACTERS_MAX]
+            if trace
+            else ""
+        )
 
     def clean(self, text: str) -> str:
         """Take our key parts and everything that looks like a secret out of a venue's text."""
@@ -103,7 +109,7 @@ class Judging:
                 text = text.replace(value, "[redacted]")
         lowered = text.lower()
         # The search for secrets costs more than the rest of an order's answer; without one of these words it finds none.
-        return redact(text) if any(word in lowered for word in SECRET_WORDS) else text
+        return rows.storable(redact(text) if any(word in lowered for word in SECRET_WORDS) else text)
 
 
 def class_names(problem: Exception) -> tuple[str, ...]:

@@ -131,9 +131,13 @@ def one(source: str, row: Any, parse: Callable[[Any], Parsed]) -> Parsed | Malfo
 
 
 def malformed(source: str, reason: str, raw: str) -> Malformed:
-    """Keep what could not be read: redacted, cut, and without the NULs and half characters no database stores."""
-    whole = raw[:RAW_CHARACTERS_MAX].replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-    return Malformed(source=source, reason=reason, raw=redact(whole))
+    """Keep what could not be read: storable, cut and redacted."""
+    return Malformed(source=source, reason=reason, raw=redact(storable(raw[:RAW_CHARACTERS_MAX])))
+
+
+def storable(text: str) -> str:
+    """Return a text without the NULs and half characters that no database stores."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _time(key: str, moment: datetime | None) -> datetime:

@@ -156,7 +156,10 @@ class Stream:
             self._on_frame(text, received_at)
             self._on_reports([rows.malformed("stream", str(problem), text)], received_at)
             return
-        reports = self._adapter.read_frame(payload)
+        try:
+            reports = self._adapter.read_frame(payload)
+        except Exception as problem:  # a fault of our reader must cost one frame, not the stream
+            reports = [rows.malformed("stream", f"our reader failed: {type(problem).__name__}", text)]
         if reports is not None:
             self._on_frame(text, received_at)
             self._check_sequence(payload)
@@ -180,7 +183,7 @@ class Stream:
 
     def _check_sequence(self, payload: Any) -> None:
         number = payload.get("sequence") if isinstance(payload, dict) else None
-        if not isinstance(number, str) or not number.isdigit():
+        if not isinstance(number, str) or not (number.isascii() and number.isdigit() and len(number) < 20):
             return
         expected, self._sequence = self._sequence, int(number) + 1
         if expected is not None and int(number) != expected:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from project.lib import clock, decimals
+from project.lib import decimals
 from venues.adapters import rows
 from venues.messages import BalanceReport, FillReport, OrderReport, PlaceOrder, VenueOrderStatus
 
@@ -76,13 +77,12 @@ def kind_and_parameters(order: PlaceOrder, taken: frozenset[str]) -> tuple[str, 
 
 def placed(row: Mapping[str, Any], order: PlaceOrder) -> OrderReport:
     """Read ccxt's answer to a submit: often little more than an id, which may be missing."""
-    identity = row.get("id")
     return OrderReport(
-        venue_order_id=str(identity) if identity not in (None, "") else None,
+        venue_order_id=rows.optional_text(row, "id"),
         venue_client_id=order.venue_client_id,
         symbol=order.symbol,
         status=_STATUS.get(str(row.get("status") or "open"), "open"),
-        occurred_at=clock.from_milliseconds(row.get("timestamp")),
+        occurred_at=_time(row, "timestamp"),
     )
 
 
@@ -105,29 +105,39 @@ def order(row: Mapping[str, Any]) -> OrderReport:
         trigger_price=rows.optional_amount(row, "triggerPrice") or None,
         quantity=quantity,
         filled_quantity=filled,
-        occurred_at=clock.from_milliseconds(row.get("lastUpdateTimestamp") or row.get("timestamp")),
+        occurred_at=_time(row, "lastUpdateTimestamp") or _time(row, "timestamp"),
     )
 
 
 def fill(row: Mapping[str, Any]) -> FillReport:
     """Read one trade of ours. Raises rows.RowError."""
     symbol = rows.text(row, "symbol")
-    fee = row.get("fee") or {}
+    fee, info = row.get("fee") or {}, row.get("info") or {}
+    if not isinstance(fee, Mapping) or not isinstance(info, Mapping):
+        raise rows.RowError("fee or info is not an object")
     liquidity = rows.optional_text(row, "takerOrMaker")
+    paid = rows.signed(fee, "cost") if fee.get("cost") is not None else decimals.ZERO
+    asset = rows.optional_text(fee, "currency") or symbol.partition("/")[2].partition(":")[0]
+    if paid and not asset:
+        raise rows.RowError("a fee in no asset")
     return FillReport(
         venue_trade_id=rows.text(row, "id"),
         venue_order_id=rows.text(row, "order"),
-        venue_client_id=rows.optional_text(row.get("info") or {}, "clientOrderId"),
+        venue_client_id=rows.optional_text(info, "clientOrderId"),
         symbol=symbol,
         side=rows.side(row, "side"),
         price=rows.positive(row, "price"),
         quantity=rows.positive(row, "amount"),
         quote_quantity=rows.optional_amount(row, "cost"),
-        fee=rows.signed(fee, "cost") if fee.get("cost") is not None else decimals.ZERO,
-        fee_asset=rows.optional_text(fee, "currency") or symbol.partition("/")[2].partition(":")[0],
+        fee=paid,
+        fee_asset=asset,
         liquidity="maker" if liquidity == "maker" else "taker" if liquidity == "taker" else "",
-        occurred_at=clock.from_milliseconds(row.get("timestamp")),
+        occurred_at=_time(row, "timestamp"),
     )
+
+
+def _time(row: Mapping[str, Any], key: str) -> datetime | None:
+    return rows.milliseconds(row, key) if row.get(key) else None
 
 
 def balances(reply: Mapping[str, Any]) -> list[Any]:
