@@ -22,6 +22,7 @@ from orders import (
     telemetry,
     triggers,
 )
+from orders.books import Books, Fenced
 from orders.ports import Gateways, Lease, Writing
 from orders.rows import AccountView
 from orders.service import Service, Timing
@@ -81,14 +82,14 @@ class Owner:
     async def run(self) -> None:
         """Serve until cancelled; every failure closes the gate, says why on the account's page and is tried again."""
         while True:
-            account = await self._writer.run(lambda books: books.store.account(self.lease.account))
-            idle = _idle_reason(account)
-            self._served = _fingerprint(account)
-            if idle is not None:
-                await self._rest(idle)
-                continue
             try:
-                await self._serve(account)
+                account = await self._writer.run(lambda books: books.store.account(self.lease.account))
+                idle = _idle_reason(account)
+                self._served = _fingerprint(account)
+                if idle is not None:
+                    await self._rest(idle)
+                else:
+                    await self._serve(account)
             except recovery.Refused as refusal:
                 await self._say("disabled", str(refusal))
             except recovery.NotYet as reason:
@@ -187,9 +188,13 @@ class Owner:
     async def _say(self, status: str, reason: str) -> None:
         self._why_closed = reason or f"it is {status}"
         code = self.lease.account
-        await self._writer.run_until_committed(
-            lambda books: books.later(lambda: books.store.set_status(code, status, reason))
-        )
+
+        def say(books: Books) -> None:
+            books.gate(code, self.lease.epoch, None)  # who lost the lease has nothing to say about it
+            books.later(lambda: books.store.set_status(code, status, reason))
+
+        with contextlib.suppress(Fenced):
+            await self._writer.run_until_committed(say)
         self._served = (*self._served[:1], status, *self._served[2:])
 
     def _take(self, key: uuid.UUID, work: Callable[[], Awaitable[bool]]) -> None:
