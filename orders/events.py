@@ -113,6 +113,8 @@ def apply_report(
         data = {"ours": order.venue_order_id, "theirs": report.venue_order_id, "status": report.status}
         books.note(order.account, "illegal_transition", str(order.id), order=order.id, data=data)
         return "illegal"
+    if is_other and not _is_free(books, order, report.venue_order_id or ""):
+        return "illegal"  # it is about another order of ours
     if order.status in _IN_DOUBT:
         evidence = [
             {"source": source, "at": received_at.isoformat(), "answer": f"the venue reports it {report.status}"}

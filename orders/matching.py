@@ -35,6 +35,15 @@ def may_be_ours(books: Books, account: str, report: OrderReport | FillReport, *,
     )
 
 
+def has_twin_in_doubt(books: Books, order: OrderRow) -> bool:
+    """Say whether another order that looks the same may be at the venue under an id we do not know."""
+    order_ids = books.store.orders_in_doubt(order.account)
+    books.load(order_ids)
+    shape = (order.symbol, order.side, order.type, order.quantity, order.price, "")
+    twins = [books.order(order_id) for order_id in order_ids if order_id != order.id]
+    return any((o.symbol, o.side, o.type, o.quantity, o.price, o.venue_order_id) == shape for o in twins)
+
+
 def adopt(books: Books, account: str, report: OrderReport) -> OrderRow | None:
     """Take in an order placed at the venue by somebody else, as external; needs its side, type and quantity."""
     if not report.venue_order_id or report.side is None or not report.quantity:

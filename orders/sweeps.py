@@ -109,13 +109,18 @@ async def look_up(service: Service, order_id: uuid.UUID, *, source: str) -> Orde
 async def ask(service: Service, order: OrderRow, client_id: str, *, since: datetime) -> Lookup:
     """Ask the venue about one order by everything we know of it."""
     others: frozenset[str] = frozenset()
-    if not service.gateway.capabilities.client_ids and not order.venue_order_id:
+    by_shape = not service.gateway.capabilities.client_ids and not order.venue_order_id
+    if by_shape:
         others = await service.writer.run(lambda books: books.store.venue_ids(order.account, order.symbol, since))
-    return await service.gateway.look_up(
+    found = await service.gateway.look_up(
         symbol=order.symbol, venue_client_id=client_id, venue_order_id=order.venue_order_id or None, since=since,
         shape=Shape(side=order.side, type=order.type, quantity=order.quantity, price=order.price),  # type: ignore[arg-type]
         known_venue_order_ids=others,
     )  # fmt: skip
+    # after the answer: what it lists of ours under an id we do not know was in doubt before it was listed
+    if by_shape and await service.writer.run(lambda books: matching.has_twin_in_doubt(books, order)):
+        return Lookup(result="failed", evidence=found.evidence)
+    return found
 
 
 async def settle_report(service: Service, order_id: uuid.UUID, report: OrderReport, *, source: str) -> None:
