@@ -82,6 +82,7 @@ def locally(books: Books, intent_id: uuid.UUID) -> str:
         return _done(books, intent, "changed here: the venue need not know")
     if Status(order.status) in states.AT_VENUE and order.mutation == Mutation.NONE:
         return "at_venue"
+    books.reread([order.id])
     return "wait"
 
 

@@ -133,7 +133,9 @@ class Books:
         )
         if not clients and not venues:
             return
-        self.load(self.store.find(account, clients, venues))
+        found = self.store.find(account, clients, venues)
+        self.reread(found)  # cached, and yet not under these names: older than what is stored
+        self.load(found)
         self._absent |= {(account, name) for name in clients if (account, name) not in self.cache.by_client_id}
         self._absent |= {(account, *key) for key in venues if (account, key[0], key[1]) not in self.cache.by_venue_id}
 
@@ -193,8 +195,12 @@ class Books:
 
     def forget(self, account: str) -> None:
         """Drop what is cached of an account: another owner may have written since."""
-        for order_id, aggregate in list(self.cache.orders.items()):
-            if aggregate.order.account == account and order_id not in self._touched:
+        self.reread([order_id for order_id, kept in self.cache.orders.items() if kept.order.account == account])
+
+    def reread(self, order_ids: Iterable[uuid.UUID]) -> None:
+        """Drop orders from the cache, but not what this transaction has changed: somebody else may have written them."""
+        for order_id in order_ids:
+            if order_id not in self._touched:
                 self.cache.drop(order_id)
 
     # --- changing ---
@@ -230,8 +236,8 @@ class Books:
         self.cache.by_client_id.setdefault((attempt.account, attempt.venue_client_id), attempt.order)
 
     def change_attempt(self, attempt: AttemptRow) -> None:
-        """Say that an attempt has changed."""
-        self.touch(attempt.order)
+        """Say that an attempt has changed; the write fails when its order is not the stored one any more."""
+        self.change_order(self.order(attempt.order))
         if attempt.id not in self._new:
             self.changed_attempts[attempt.id] = attempt
 
@@ -244,8 +250,8 @@ class Books:
         aggregate.letters.append(letter)
 
     def change_letter(self, letter: LetterRow) -> None:
-        """Say that a dead letter has changed."""
-        self.touch(letter.order)
+        """Say that a dead letter has changed; the write fails when its order is not the stored one any more."""
+        self.change_order(self.order(letter.order))
         if letter.id not in self._new:
             self.changed_letters[letter.id] = letter
 

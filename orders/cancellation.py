@@ -70,6 +70,7 @@ def locally(books: Books, intent_id: uuid.UUID) -> str:
         return _done(books, intent, "cancelled before it was sent")
     if Status(order.status) in states.AT_VENUE and order.mutation == Mutation.NONE:
         return "at_venue"
+    books.reread([order.id])  # another process may have ended it: what does not write would never learn of it
     return "wait"  # sending or unknown: there is nothing certain to cancel yet; or a cancel is on its way
 
 

@@ -64,6 +64,7 @@ def begin(books: Books, service: Service, order_id: uuid.UUID, stamp_ms: int, wi
     """Check once more, then write the attempt and the move to sending; the commit fails when the lease is gone."""
     order = books.order(order_id)
     if order.status != Status.QUEUED:
+        books.reread([order_id])  # the rows said it waits: what is cached is old
         return None
     revision, facts = books.risk(service.account, order.symbol)
     verdict = _GONE if facts is None else checks.decide(_proposal(order), facts)
@@ -91,6 +92,8 @@ def finish(books: Books, begun: Begun, answer: Answer, received_at: datetime) ->
     """Record what the answer proves. Returns whether the venue claims fills that are to be fetched."""
     order = books.order(begun.order)
     attempt = books.attempt(begun.order, begun.attempt)
+    if (attempt.outcome, attempt.code) == (answer.outcome, answer.code[:64]):
+        return False  # recorded already, by a commit whose own answer was lost
     # by the stream, by a lookup, or by another owner who took the account over in the meantime
     already_proved = order.status not in {Status.SENDING, Status.UNKNOWN}
     attempt.outcome, attempt.outcome_at = answer.outcome, received_at
