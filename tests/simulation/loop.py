@@ -101,7 +101,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def run_root(self, main: Coroutine[Any, Any, Any]) -> Any:
         """Run until the main coroutine ends. Raises Deadlock when it never can."""
-        self.root = Task(main, loop=self)
+        self.root = Task(main, loop=self, name="root")
         asyncio.events._set_running_loop(self)
         try:
             while not self.root.done():
