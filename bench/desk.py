@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -47,7 +48,7 @@ class Desk:
         ids_made: list[uuid.UUID] = []
         while len(ids_made) < count:
             rows = [self._row(**changes) for _ in range(min(INTAKE_BATCH, count - len(ids_made)))]
-            await self.service.writer.run(lambda books, rows=rows: _open(books, rows))
+            await self.service.writer.run(partial(_open, rows))
             ids_made += [row.id for row in rows]
         return ids_made
 
@@ -104,7 +105,7 @@ async def open_desk(code: str, world: WorldHandle) -> AsyncIterator[Desk]:
         await asyncio.to_thread(writer.stop)
 
 
-def _open(books: Books, rows: list[OrderRow]) -> None:
+def _open(rows: list[OrderRow], books: Books) -> None:
     for row in rows:
         events.open_order(books, row, verdict=Status.QUEUED)
 
