@@ -94,7 +94,7 @@ def test_a_null_amount_is_a_missing_one() -> None:
     ("name", "value", "nearest"),
     [
         ("side", "by", "buy"), ("side", "BUY", "buy"), ("side", "Sell", "sell"), ("side", "", "buy"), ("side", 1, "buy"),
-        ("side", ["buy"], "buy"), ("type", "limt", "limit"), ("type", "stop", None), ("type", True, None),
+        ("side", ["buy"], "buy"), ("type", "limt", "limit"), ("type", "pegged", None), ("type", "stop_limt", "stop_limit"), ("type", True, None),
         ("time_in_force", "gct", "gtc"), ("time_in_force", "IOC", "ioc"), ("time_in_force", {}, "gtc"),
     ],
 )  # fmt: skip
