@@ -72,7 +72,8 @@ def rank(module: str) -> int | None:
     parts = module.split(".")
     if len(parts) < 2 or parts[0] not in APPS:
         return None
-    return INTERFACES.get(parts[1], BASE.get(parts[1], 2))
+    kind = parts[1].rpartition("_")[2]  # group_api is an interface as api is
+    return INTERFACES.get(kind, BASE.get(parts[1], 2))
 
 
 TREES = {path: ast.parse(path.read_text()) for path in sources()}
