@@ -1,4 +1,4 @@
-"""Orders over HTTP: accept once, show, cancel; their events, doubts and the books they lead to."""
+"""Orders over HTTP: accept once, show, amend, cancel; their events, doubts and the books they lead to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders import dead_letters, intake, requests
-from orders.models import Balance, DeadLetter, Fill, Order, OrderEvent, Position, Posting
+from orders.models import Balance, DeadLetter, Fill, Intent, Order, OrderEvent, Position, Posting
 from orders.serializers import (
     AbsenceInput,
     AmendInput,
@@ -24,6 +24,7 @@ from orders.serializers import (
     OrderOutput,
     PositionOutput,
     PostingOutput,
+    WishOutput,
     fee_rows,
 )
 from orders.states import Status
@@ -33,6 +34,24 @@ from project.lib.rest import Filter, Listing, Rows, choices
 from venues.models import Account
 
 ACCOUNT = Filter(path="account_id", kind="account")
+
+
+def json_object(request: Request) -> dict[str, Any]:
+    """Return the body when it is a JSON object. Raises Problem."""
+    body = request.data
+    if not isinstance(body, dict):
+        raise problems.refused_fields([problems.field_error("", "NOT_AN_OBJECT", "the body must be a JSON object")])
+    return body
+
+
+def fees_of(orders: Sequence[Order]) -> dict[Any, list[dict[str, str | None]]]:
+    """Sum the fees of those orders that have fills, per order and asset."""
+    filled = [order.pk for order in orders if order.filled_quantity]
+    if not filled:
+        return {}
+    sums = Fill.objects.filter(Q(order_id__in=filled) & ~Q(fee_asset=""))
+    totals = sums.values("order_id", "fee_asset").order_by("fee_asset").annotate(amount=Sum("fee"))
+    return fee_rows(totals.values_list("order_id", "fee_asset", "amount"))
 
 
 class OrderRows(Rows):
@@ -45,12 +64,7 @@ class OrderRows(Rows):
 
     def context_for(self, rows: Sequence[Order]) -> dict[str, Any]:
         """Sum the fees of the orders that have fills."""
-        filled = [order.pk for order in rows if order.filled_quantity]
-        if not filled:
-            return {"fees": {}}
-        sums = Fill.objects.filter(Q(order_id__in=filled) & ~Q(fee_asset=""))
-        totals = sums.values("order_id", "fee_asset").order_by("fee_asset").annotate(amount=Sum("fee"))
-        return {"fees": fee_rows(totals.values_list("order_id", "fee_asset", "amount"))}
+        return {"fees": fees_of(rows)}
 
 
 class Orders(Listing, OrderRows):
@@ -63,6 +77,7 @@ class Orders(Listing, OrderRows):
         "symbol": Filter(path="symbol"),
         "strategy": Filter(path="strategy"),
         "venue_order_id": Filter(path="venue_order_id"),
+        "group": Filter(path="group_id", kind="uuid"),
     }
 
     def get_queryset(self) -> Any:
@@ -74,11 +89,8 @@ class Orders(Listing, OrderRows):
 
     @extend_schema(request=OrderInput, responses={202: OrderOutput, 200: OrderOutput})
     def post(self, request: Request) -> Response:
-        body = request.data
-        if not isinstance(body, dict):
-            raise problems.refused_fields([problems.field_error("", "NOT_AN_OBJECT", "the body must be a JSON object")])
         try:
-            wanted = requests.parse(body)
+            wanted = requests.parse(json_object(request))
             account = self.account_scope(wanted.account, Account.objects.select_related("venue"))
             accepted = intake.accept(wanted, account, source=self.caller().actor)
         except requests.Invalid as refusal:
@@ -111,12 +123,14 @@ class OneOrder(OrderRows):
 
     @extend_schema(request=AmendInput, responses={202: OrderOutput})
     def patch(self, request: Request, id: str) -> Response:
-        self.one("order", id=id)
-        raise problems.conflict(
-            "AMEND_NOT_SUPPORTED",
-            "Orders cannot be amended yet; the order stands as it was. Cancel it, wait until it is cancelled, then post "
-            "a new one: two live orders for one intent are never made.",
-        )
+        order = self.one("order", id=id)
+        try:
+            intake.request_amendment(order, requests.parse_amendment(json_object(request)), actor=self.caller().actor)
+        except requests.Invalid as refusal:
+            raise problems.from_field_problems(refusal.problems) from None
+        except intake.NotAmendable as refusal:
+            raise problems.conflict("NOT_AMENDABLE", f"Nothing was changed: {refusal}.") from None
+        return self.written(self.one("order", id=id), 202)
 
 
 class Events(Listing):
@@ -134,6 +148,26 @@ class Events(Listing):
         return rows if "id" not in self.kwargs else rows.filter(order_id=self.kwargs["id"])
 
     @extend_schema(responses=OrderEventOutput(many=True))
+    def get(self, request: Request, id: str) -> Response:
+        if not self.visible(Order.objects.all()).filter(pk=id).exists():
+            raise problems.not_found("id", "order", str(id))
+        return super().get(request)
+
+
+class Wishes(Listing):
+    """What was asked of one order after it was accepted, and what came of it in words; newest first."""
+
+    resource = "orders"
+    queryset = Intent.objects.all()
+    serializer_class = WishOutput
+    ordering = ("-requested_at", "id")
+
+    def get_queryset(self) -> Any:
+        """Narrow to the order of the path."""
+        rows = super().get_queryset()
+        return rows if "id" not in self.kwargs else rows.filter(order_id=self.kwargs["id"])
+
+    @extend_schema(responses=WishOutput(many=True))
     def get(self, request: Request, id: str) -> Response:
         if not self.visible(Order.objects.all()).filter(pk=id).exists():
             raise problems.not_found("id", "order", str(id))

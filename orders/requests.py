@@ -29,6 +29,8 @@ LATER_FIELDS = ("trailing_offset",)
 PAST_NEAREST_SECONDS = 60
 REQUIRED = ("client_order_id", "account", "symbol", "side", "type", "quantity")
 CLIENT_ID_RULE = "must be 1 to 64 letters, digits or . _ : - and start with a letter or digit"
+GROUP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,49}\Z", re.ASCII)
+GROUP_ID_RULE = "must be 1 to 50 letters, digits or . _ : - and start with a letter or digit"
 _ACCOUNT = re.compile(r"[-\w]{1,64}\Z", re.ASCII)
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}\Z", re.ASCII)
 _SYMBOL = re.compile(r"[A-Z0-9]{1,20}/[A-Z0-9]{1,20}(:[A-Z0-9]{1,20})?(-[0-9A-Z\-]{1,30})?\Z", re.ASCII)
@@ -98,6 +100,7 @@ class Reader:
     """Reads the fields of a payload one by one and collects what is wrong with each."""
 
     payload: Mapping[str, object]
+    required: tuple[str, ...] = REQUIRED
     problems: list[FieldProblem] = field(default_factory=list)
 
     def refuse(self, name: str, code: str, message: str, nearest: str | None = None) -> None:
@@ -119,7 +122,7 @@ class Reader:
     def text(self, name: str, pattern: re.Pattern[str], rule: str, default: str = "") -> str:
         value = self.payload.get(name)
         if value is None:
-            if name in REQUIRED:
+            if name in self.required:
                 self.refuse(name, "REQUIRED", "is required")
             return default
         if not isinstance(value, str) or not pattern.fullmatch(value):
@@ -130,13 +133,14 @@ class Reader:
     def choice(self, name: str, allowed: tuple[str, ...], default: str = "") -> str:
         value = self.payload.get(name)
         if value is None:
-            if name in REQUIRED:
+            if name in self.required:
                 self.refuse(name, "REQUIRED", f"is required: one of {', '.join(allowed)}", allowed[0])
             return default
         if isinstance(value, str) and value in allowed:
             return value
-        close = difflib.get_close_matches((_shown(value) or "").lower(), allowed, n=1, cutoff=0.4)
-        self.refuse(name, "NOT_A_CHOICE", f"must be one of {', '.join(allowed)}", close[0] if close else allowed[0])
+        shown = (_shown(value) or "").lower()
+        nearest = max(allowed, key=lambda word: difflib.SequenceMatcher(None, shown, word).ratio())
+        self.refuse(name, "NOT_A_CHOICE", f"must be one of {', '.join(allowed)}", nearest)
         return default
 
     def flag(self, name: str) -> bool:
@@ -145,6 +149,16 @@ class Reader:
             return bool(value)
         self.refuse(name, "NOT_A_BOOLEAN", "must be true or false", "false")
         return False
+
+    def whole(self, name: str, least: int, most: int) -> int:
+        value = self.payload.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+            return value
+        code = "REQUIRED" if value is None else "OUT_OF_RANGE"
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        nearest = str(min(max(value, least), most)) if is_number and isinstance(value, int) else None
+        self.refuse(name, code, f"must be a whole number from {least} to {most}", nearest)
+        return 0
 
     def moment(self, name: str) -> datetime | None:
         value = self.payload.get(name)
@@ -160,10 +174,10 @@ class Reader:
         self.refuse(name, "MALFORMED", "must be a time with its offset, such as 2026-01-31T12:00:00Z", nearest)
         return None
 
-    def amount(self, name: str, *, is_required: bool = True) -> Decimal | None:
+    def amount(self, name: str) -> Decimal | None:
         value = self.payload.get(name)
         if value is None:
-            if name in REQUIRED and is_required:
+            if name in self.required:
                 self.refuse(name, "REQUIRED", 'is required, as a decimal string such as "0.0125"')
             return None
         if not isinstance(value, str):
@@ -211,7 +225,7 @@ def parse(payload: Mapping[str, object]) -> OrderRequest:
 
 def parse_amendment(payload: Mapping[str, object]) -> Amendment:
     """Turn a decoded JSON object into an Amendment. Raises Invalid; whether the order allows it is decided later."""
-    reader = Reader(payload)
+    reader = Reader(payload, required=())
     reader.refuse_unknown(AMENDABLE, f"cannot be amended; {', '.join(AMENDABLE)} can")
     if not payload:
         reader.refuse("quantity", "REQUIRED", f"give at least one of {', '.join(AMENDABLE)}")
@@ -219,7 +233,7 @@ def parse_amendment(payload: Mapping[str, object]) -> Amendment:
         if name in payload and payload[name] is None:
             reader.refuse(name, "MALFORMED", "must have a value; leave it out to keep it as it is")
     amendment = Amendment(
-        quantity=reader.amount("quantity", is_required=False), price=reader.amount("price"),
+        quantity=reader.amount("quantity"), price=reader.amount("price"),
         trigger_price=reader.amount("trigger_price"), expires_at=reader.moment("expires_at"),
     )  # fmt: skip
     reader.finish()

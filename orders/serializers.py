@@ -9,11 +9,14 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from orders.models import DeadLetter, Order
-from orders.states import Mutation, Status
+from orders import group_requests, ladder, requests
+from orders.models import DeadLetter, Order, OrderGroup
+from orders.states import ALIVE, Mutation, Status
+from orders.triggers import ARMED, DORMANT, TRIGGERED, WAITING
 from project.lib import decimals
 from project.lib.fields import DecimalText, Id, Input, Moment, Output
 
+TRIGGER_STATES = (DORMANT, ARMED, WAITING, TRIGGERED)
 _AVERAGE_STEP = Decimal(1).scaleb(-decimals.SCALE)
 
 
@@ -47,6 +50,9 @@ class OrderOutput(Output):
     post_only = serializers.BooleanField()
     reduce_only = serializers.BooleanField()
     trigger_price = DecimalText(allow_null=True)
+    trailing_offset = DecimalText(allow_null=True)
+    trigger_state = serializers.ChoiceField(choices=["", *TRIGGER_STATES])
+    trigger_extreme = DecimalText(allow_null=True)
     expires_at = Moment(allow_null=True)
     status = serializers.ChoiceField(choices=[status.value for status in Status])
     mutation = serializers.ChoiceField(choices=[mutation.value for mutation in Mutation])
@@ -58,6 +64,9 @@ class OrderOutput(Output):
     venue_order_id = serializers.SerializerMethodField()
     created_at = Moment()
     updated_at = Moment()
+    ended_at = Moment(allow_null=True)
+    group = Id(source="group_id", allow_null=True)
+    group_role = serializers.CharField()
     strategy = serializers.CharField()
     is_external = serializers.BooleanField()
     version = serializers.IntegerField()
@@ -109,22 +118,123 @@ class OrderInput(Input):
     account = serializers.CharField(max_length=64)
     symbol = serializers.CharField(max_length=64)
     side = serializers.ChoiceField(choices=["buy", "sell"])
-    type = serializers.ChoiceField(choices=["limit", "market"])
+    type = serializers.ChoiceField(choices=requests.TYPES)
     quantity = DecimalText()
     price = DecimalText(required=False)
-    time_in_force = serializers.ChoiceField(choices=["gtc", "ioc", "fok"], required=False)
+    time_in_force = serializers.ChoiceField(choices=requests.TIMES_IN_FORCE, required=False)
     post_only = serializers.BooleanField(required=False)
     reduce_only = serializers.BooleanField(required=False)
     trigger_price = DecimalText(required=False)
+    trailing_offset = DecimalText(required=False)
     expires_at = Moment(required=False)
     strategy = serializers.CharField(max_length=64, required=False)
 
 
 class AmendInput(Input):
-    """A change of quantity or price of an order."""
+    """A change of an order; what is left out stays. The quantity is the new total, filled part included."""
 
     quantity = DecimalText(required=False)
     price = DecimalText(required=False)
+    trigger_price = DecimalText(required=False)
+    expires_at = Moment(required=False)
+
+
+class WishOutput(Output):
+    """Something asked of an order after it was accepted; `result` says in words what came of it."""
+
+    id = Id()
+    order = Id(source="order_id")
+    account = serializers.CharField(source="account_id")
+    action = serializers.CharField()
+    data = serializers.JSONField()
+    requested_by = serializers.CharField()
+    requested_at = Moment()
+    done_at = Moment(allow_null=True)
+    result = serializers.CharField()
+
+
+class OrderGroupOutput(Output):
+    """Orders that belong together, in the order they were made."""
+
+    id = Id()
+    client_group_id = serializers.CharField()
+    account = serializers.CharField(source="account_id")
+    kind = serializers.ChoiceField(choices=group_requests.KINDS)
+    is_alive = serializers.SerializerMethodField()
+    data = serializers.JSONField()
+    created_at = Moment()
+    orders = serializers.SerializerMethodField()
+
+    def get_is_alive(self, group: OrderGroup) -> bool:
+        """Say whether any of its orders has not ended."""
+        return any(Status(order.status) in ALIVE for order in group.orders.all())
+
+    @extend_schema_field(OrderOutput(many=True))
+    def get_orders(self, group: OrderGroup) -> Any:
+        """Return its orders in full."""
+        members = sorted(group.orders.all(), key=lambda order: (order.created_at, order.pk))
+        return OrderOutput(members, many=True, context=self.context).data
+
+
+class LegInput(Input):
+    """One of two orders of which one cancels the other."""
+
+    type = serializers.ChoiceField(choices=[kind for kind in requests.TYPES if kind != "market"])
+    price = DecimalText(required=False)
+    trigger_price = DecimalText(required=False)
+    trailing_offset = DecimalText(required=False)
+
+
+class EntryInput(LegInput):
+    """The order that opens a bracket."""
+
+    type = serializers.ChoiceField(choices=requests.TYPES)
+    time_in_force = serializers.ChoiceField(choices=requests.TIMES_IN_FORCE, required=False)
+    expires_at = Moment(required=False)
+    post_only = serializers.BooleanField(required=False)
+
+
+class TakeProfitInput(Input):
+    """The limit order that takes a bracket's profit."""
+
+    price = DecimalText()
+
+
+class StopInput(Input):
+    """The order that stops a bracket's loss: at a price, to a limit where `price` is given, or trailing."""
+
+    trigger_price = DecimalText(required=False)
+    price = DecimalText(required=False)
+    trailing_offset = DecimalText(required=False)
+
+
+class OrderGroupInput(Input):
+    """A group intent; orders.group_requests checks every rule.
+
+    oco takes legs; bracket takes entry, take_profit and stop; scaled takes price_from, price_to, count, distribution.
+    """
+
+    client_group_id = serializers.CharField(max_length=group_requests.CLIENT_GROUP_ID_MAX)
+    account = serializers.CharField(max_length=64)
+    kind = serializers.ChoiceField(choices=group_requests.KINDS)
+    symbol = serializers.CharField(max_length=64)
+    side = serializers.ChoiceField(choices=["buy", "sell"])
+    quantity = DecimalText()
+    reduce_only = serializers.BooleanField(required=False)
+    strategy = serializers.CharField(max_length=64, required=False)
+    time_in_force = serializers.ChoiceField(choices=requests.TIMES_IN_FORCE, required=False)
+    expires_at = Moment(required=False)
+    post_only = serializers.BooleanField(required=False)
+    legs = LegInput(many=True, required=False)
+    entry = EntryInput(required=False)
+    take_profit = TakeProfitInput(required=False)
+    stop = StopInput(required=False)
+    price_from = DecimalText(required=False)
+    price_to = DecimalText(required=False)
+    count = serializers.IntegerField(
+        min_value=group_requests.COUNT_MIN, max_value=group_requests.COUNT_MAX, required=False
+    )
+    distribution = serializers.ChoiceField(choices=ladder.DISTRIBUTIONS, required=False)
 
 
 class OrderEventOutput(Output):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from orders import api as orders
+from orders import group_api as groups
 from project import system_api, token_api, venue_api
 from project.schema import TokenScheme
 from reconciliation import api as reconciliation
@@ -26,7 +27,11 @@ urlpatterns = [
     path("orders/", orders.Orders.as_view(), name="orders"),
     path("orders/<uuid:id>/", orders.OneOrder.as_view(), name="order"),
     path("orders/<uuid:id>/events/", orders.Events.as_view(), name="order-events"),
+    path("orders/<uuid:id>/wishes/", orders.Wishes.as_view(), name="order-wishes"),
     path("orders/<uuid:id>/cancellation/", orders.Cancellation.as_view(), name="cancellation"),
+    path("order-groups/", groups.Groups.as_view(), name="order-groups"),
+    path("order-groups/<uuid:id>/", groups.OneGroup.as_view(), name="order-group"),
+    path("order-groups/<uuid:id>/cancellation/", groups.Cancellation.as_view(), name="order-group-cancellation"),
     path("fills/", orders.Fills.as_view(), name="fills"),
     path("positions/", orders.Positions.as_view(), name="positions"),
     path("balances/", orders.Balances.as_view(), name="balances"),

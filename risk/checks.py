@@ -22,6 +22,8 @@ class Proposal:
     quantity: Decimal
     price: Decimal | None
     reduce_only: bool = False
+    trigger_price: Decimal | None = None
+    trailing_offset: Decimal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +91,13 @@ def fit(proposal: Proposal, grid: Grid) -> list[Problem]:
             )
         )
     problems += _fit_quantity(proposal.quantity, grid)
-    if proposal.price is not None:
-        problems += _fit_price(proposal, grid)
-        notional = proposal.price * proposal.quantity
+    for name in ("price", "trigger_price", "trailing_offset"):
+        problems += _fit_price(name, getattr(proposal, name), proposal.side, grid)
+    price = proposal.price or proposal.trigger_price  # a stop that sends a market order trades near its trigger
+    if price is not None:
+        notional = price * proposal.quantity
         if not problems and grid.notional_min is not None and notional < grid.notional_min:
-            needed = decimals.ceil_to(grid.notional_min / proposal.price, grid.quantity_step or _SMALLEST)
+            needed = decimals.ceil_to(grid.notional_min / price, grid.quantity_step or _SMALLEST)
             problems.append(
                 Problem(
                     field="quantity",
@@ -174,23 +178,21 @@ def _is_within(quantity: Decimal, grid: Grid) -> bool:
     return quantity > 0 and quantity >= (grid.quantity_min or 0) and quantity <= (grid.quantity_max or decimals.LIMIT)
 
 
-def _fit_price(proposal: Proposal, grid: Grid) -> list[Problem]:
-    price = proposal.price or decimals.ZERO
-    if decimals.is_multiple(price, grid.price_step):
+def _fit_price(field: str, price: Decimal | None, side: str, grid: Grid) -> list[Problem]:
+    if price is None or decimals.is_multiple(price, grid.price_step):
         return []
     # A buy is never moved up and a sell never down: the nearest valid price must not cost the client more.
-    rounded = (
-        decimals.floor_to(price, grid.price_step)
-        if proposal.side == "buy"
-        else decimals.ceil_to(price, grid.price_step)
-    )
+    round_to = decimals.floor_to if side == "buy" else decimals.ceil_to
+    rounded = round_to(price, grid.price_step)
     nearest = decimals.write(rounded) if 0 < rounded < decimals.LIMIT else None
     message = f"must be a multiple of {decimals.write(grid.price_step)}"
-    return [Problem(field="price", code="PRICE_OFF_STEP", message=message, nearest_valid=nearest)]
+    return [Problem(field=field, code="PRICE_OFF_STEP", message=message, nearest_valid=nearest)]
 
 
 def _distance_percent(proposal: Proposal, last_price: Decimal | None) -> Decimal | None:
-    if proposal.price is None or not last_price:
+    # A conditional order's limit is judged by where it will be sent: at its trigger, not at today's price.
+    reference = proposal.trigger_price or last_price
+    if proposal.price is None or not reference:
         return None
-    away = proposal.price - last_price if proposal.side == "buy" else last_price - proposal.price
-    return max(away, decimals.ZERO) / last_price * 100
+    away = proposal.price - reference if proposal.side == "buy" else reference - proposal.price
+    return max(away, decimals.ZERO) / reference * 100

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from orders.models import OrderGroup
 from project import api_urls
 from project.lib.access import ROLES
 from tests import factories
@@ -32,7 +33,7 @@ class Row:
 
 TABLE = [
     *(Row("GET", name, READ) for name in (
-        "venues", "accounts", "instruments", "orders", "fills", "positions", "balances", "ledger", "dead-letters",
+        "venues", "accounts", "instruments", "orders", "order-groups", "fills", "positions", "balances", "ledger", "dead-letters",
         "breaks", "coverage", "reconciliations", "halts", "events", "tokens")),
     Row("POST", "venues", OPERATE), Row("POST", "accounts", OPERATE), Row("POST", "tokens", READ),
     Row("GET", "venues/{}", READ, "venue"), Row("PATCH", "venues/{}", frozenset({"admin"}), "venue"),
@@ -40,7 +41,9 @@ TABLE = [
     Row("POST", "accounts/{}/keys", OPERATE, "account"), Row("POST", "accounts/{}/activation", OPERATE, "account"),
     Row("POST", "orders", TRADE, "account="), Row("GET", "orders/{}", READ, "order"),
     Row("PATCH", "orders/{}", TRADE, "order"), Row("GET", "orders/{}/events", READ, "order"),
-    Row("POST", "orders/{}/cancellation", TRADE, "order"),
+    Row("POST", "orders/{}/cancellation", TRADE, "order"), Row("GET", "orders/{}/wishes", READ, "order"),
+    Row("POST", "order-groups", TRADE, "account="), Row("GET", "order-groups/{}", READ, "group"),
+    Row("POST", "order-groups/{}/cancellation", TRADE, "group"),
     Row("GET", "dead-letters/{}", READ, "dead_letter"), Row("POST", "dead-letters/{}/look", RISK, "dead_letter"),
     Row("POST", "dead-letters/{}/binding", RISK, "dead_letter"), Row("POST", "dead-letters/{}/absence", RISK, "dead_letter"),
     Row("GET", "breaks/{}", READ, "break"), Row("POST", "breaks/{}/resolution", RISK, "break"),
@@ -60,6 +63,7 @@ def target(kind: str, account: Any) -> str:
         "venue": lambda: account.venue_id,
         "account": lambda: account.code,
         "order": lambda: factories.OrderFactory(account=account).pk,
+        "group": lambda: OrderGroup.objects.create(account=account, client_group_id=uuid.uuid4().hex, kind="oco").pk,
         "dead_letter": lambda: factories.DeadLetterFactory(order__account=account).pk,
         "break": lambda: factories.BreakFactory(account=account).pk,
         "run": lambda: factories.RunFactory(account=account).pk,
@@ -73,6 +77,8 @@ def body(row: Row, account: Any) -> dict[str, Any]:
     bodies: dict[str, dict[str, Any]] = {
         "orders": {"client_order_id": uuid.uuid4().hex, "account": account.code, "symbol": "BTC/USDT", "side": "buy",
                    "type": "limit", "quantity": "0.01", "price": "60000"},
+        "order-groups": {"client_group_id": uuid.uuid4().hex, "account": account.code, "kind": "scaled", "symbol": "BTC/USDT",
+                         "side": "buy", "quantity": "1", "price_from": "60000", "price_to": "59000", "count": 2},
         "reconciliations": {"account": account.code},
         "halts": {"scope": f"account:{account.code}", "reason": "testing"},
         "breaks/{}/resolution": {"action": "explain", "reason": "known"},

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.test import APIClient
 
 from orders.models import Intent, Order, OrderEvent
+from project.lib.models import AuditEntry
 from risk import halts
 from tests.conftest import Client
 from tests.factories import FillFactory, InstrumentFactory, OrderFactory, make_token
@@ -124,7 +125,97 @@ def test_a_finished_order_cannot_be_cancelled_or_amended(api: APIClient, db: Non
     answer = api.post(f"{ORDERS}{order.pk}/cancellation/", {}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (409, "NOT_CANCELLABLE")
     answer = api.patch(f"{ORDERS}{order.pk}/", {"price": "1"}, format="json")
-    assert (answer.status_code, answer.json()["code"]) == (409, "AMEND_NOT_SUPPORTED")
+    assert (answer.status_code, answer.json()["code"], answer.json()["outcome"]) == (409, "NOT_AMENDABLE", "not_sent")
+
+
+def test_an_amend_is_a_request_and_asking_the_same_twice_is_one(api: APIClient, instrument: Instrument) -> None:
+    location = post(api)["Location"]
+    first, again = (
+        api.patch(location, {"price": price, "quantity": "0.02"}, format="json") for price in ("59000", "59000.00")
+    )
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert (first.json()["price"], first.json()["mutation"]) == ("60000", "none")  # asked for, not a fact yet
+    intent = Intent.objects.get(action="amend")
+    assert intent.data == {"quantity": "0.02", "price": "59000"}
+    assert AuditEntry.objects.filter(action="order.amend").count() == 1
+    [wish] = api.get(f"{location}wishes/").json()["results"]
+    assert (wish["action"], wish["data"], wish["done_at"], wish["result"]) == ("amend", intent.data, None, "")
+    other = api.patch(location, {"price": "58000"}, format="json")
+    assert (other.status_code, other.json()["code"]) == (409, "NOT_AMENDABLE")
+    assert api.patch(location, {"price": "60000"}, format="json").status_code == 409
+    assert Intent.objects.count() == 1
+
+
+def test_an_amend_that_changes_nothing_asks_nothing(api: APIClient, instrument: Instrument) -> None:
+    location = post(api)["Location"]
+    answer = api.patch(location, {"price": "60000.0", "quantity": "0.01"}, format="json")
+    assert answer.status_code == 202 and not Intent.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("order", "change", "field", "code", "nearest"),
+    [
+        ({}, {}, "quantity", "REQUIRED", None),
+        ({}, {"side": "sell"}, "side", "UNKNOWN_FIELD", None),
+        ({}, {"quantity": "0.010005"}, "quantity", "QUANTITY_OFF_STEP", "0.01"),
+        ({}, {"price": "60000.001"}, "price", "PRICE_OFF_STEP", "60000"),
+        ({}, {"price": "1"}, "quantity", "NOTIONAL_BELOW_MINIMUM", "5"),
+        ({}, {"trigger_price": "1"}, "trigger_price", "NOT_ALLOWED", None),
+        ({}, {"expires_at": "2030-01-01T00:00:00Z"}, "expires_at", "NOT_ALLOWED", None),
+        ({"filled": "0.005"}, {"quantity": "0.005"}, "quantity", "NOT_ABOVE_FILLED", "0.00501"),
+        ({"filled": "0.005"}, {"quantity": "0.001"}, "quantity", "NOT_ABOVE_FILLED", "0.00501"),
+        ({"type": "market", "price": None}, {"price": "1"}, "price", "NOT_ALLOWED", None),
+        ({"type": "stop", "price": None, "trigger_price": "59000"}, {"trigger_price": "58999.999"}, "trigger_price",
+         "PRICE_OFF_STEP", "58999.99"),
+        ({"time_in_force": "gtd", "expires_at": "2030-01-01T00:00:00Z"}, {"expires_at": "2020-01-01T00:00:00Z"}, "expires_at",
+         "NOT_IN_FUTURE", ...),
+    ],
+)  # fmt: skip
+def test_an_impossible_amend_names_its_field_and_asks_nothing(
+    api: APIClient,
+    instrument: Instrument,
+    order: dict[str, Any],
+    change: dict[str, Any],
+    field: str,
+    code: str,
+    nearest: Any,
+) -> None:
+    filled = order.pop("filled", None) if "filled" in (order := dict(order)) else None
+    asked = {name: value for name, value in {**body(), **order}.items() if value is not None}
+    location = api.post(ORDERS, asked, format="json")["Location"]
+    if filled:
+        Order.objects.update(filled_quantity=filled)
+    answer = api.patch(location, change, format="json")
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["field"], error["code"]) == (400, field, code)
+    assert nearest is ... or error.get("nearest_valid") == nearest
+    assert not Intent.objects.exists()
+
+
+@pytest.mark.parametrize("mutation", ["cancel_pending", "cancel_unknown", "amend_pending", "amend_unknown"])
+def test_no_amend_while_another_change_is_under_way(api: APIClient, instrument: Instrument, mutation: str) -> None:
+    location = post(api)["Location"]
+    Order.objects.update(mutation=mutation, status="open")
+    assert api.patch(location, {"price": "59000"}, format="json").status_code == 409
+    Order.objects.update(mutation="none", is_external=True)
+    assert api.patch(location, {"price": "59000"}, format="json").status_code == 409
+
+
+def test_every_conditional_order_is_shown_with_its_own_fields(api: APIClient, instrument: Instrument) -> None:
+    stop = post(api, client_order_id="s", type="stop_limit", trigger_price="59000", price="58900").json()
+    assert (stop["trigger_price"], stop["trigger_state"], stop["trigger_extreme"]) == (
+        "59000",
+        "",
+        None,
+    )  # the venue's own
+    trailing = post(api, client_order_id="t", type="trailing_stop", price=None, trailing_offset="250").json()
+    assert (trailing["trailing_offset"], trailing["trigger_state"]) == ("250", "armed")  # Binance's trail by percent
+    until = {"time_in_force": "gtd", "expires_at": "2030-01-01T02:00:00+02:00"}
+    assert post(api, client_order_id="u", **until).json()["expires_at"] == "2030-01-01T00:00:00.000000Z"
+    late = post(api, client_order_id="v", **{**until, "expires_at": "2020-01-01T00:00:00Z"})
+    assert late.json()["errors"][0]["code"] == "NOT_IN_FUTURE"
+    Order.objects.filter(client_order_id="u").update(expires_at="2020-01-01T00:00:00Z")
+    assert post(api, client_order_id="u", **until).status_code == 200  # the same order again is no mistake later
 
 
 def test_fees_and_average_price_come_from_the_fills(api: APIClient, db: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,9 @@ GOOD: dict[str, object] = {
     "price": "60000.10",
 }  # fmt: skip
 MARKET = {"type": "market", "price": None}
+STOP = {"type": "stop", "price": None, "trigger_price": "59000"}
+TRAILING = {"type": "trailing_stop", "price": None, "trailing_offset": "150.5"}
+LATER = {"expires_at": "2030-01-01T00:00:00Z"}
 
 
 def problems(**changes: Any) -> dict[str, tuple[str, str | None]]:
@@ -114,11 +118,115 @@ def test_a_word_off_the_list_names_the_nearest(name: str, value: object, nearest
         ({"post_only": True, "time_in_force": "ioc"}, "post_only"),
         ({"post_only": True, "time_in_force": "fok"}, "post_only"),
         ({"trigger_price": "1"}, "trigger_price"),
-        ({"expires_at": "2030-01-01T00:00:00Z"}, "expires_at"),
+        ({"trailing_offset": "1"}, "trailing_offset"),
+        ({**MARKET, "trigger_price": "1"}, "trigger_price"),
+        ({**MARKET, "trailing_offset": "1"}, "trailing_offset"),
+        ({**MARKET, "time_in_force": "gtd", **LATER}, "time_in_force"),
+        (LATER, "expires_at"),
+        ({"time_in_force": "ioc", **LATER}, "expires_at"),
+        ({**STOP, "price": "1"}, "price"),
+        ({**STOP, "trailing_offset": "1"}, "trailing_offset"),
+        ({**STOP, "time_in_force": "ioc"}, "time_in_force"),
+        ({**STOP, "post_only": True}, "post_only"),
+        ({**STOP, "type": "stop_limit", "price": "1", "post_only": True}, "post_only"),
+        ({**STOP, "type": "take_profit_limit", "price": "1", "time_in_force": "fok"}, "time_in_force"),
+        ({**TRAILING, "trigger_price": "1"}, "trigger_price"),
+        ({**TRAILING, "price": "1"}, "price"),
     ],
 )
 def test_what_does_not_go_together_is_refused(changes: dict[str, object], field: str) -> None:
     assert problems(**changes)[field][0] == "NOT_ALLOWED"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"type": "stop", "price": None}, "trigger_price"),
+        ({"type": "take_profit", "price": None}, "trigger_price"),
+        ({"type": "stop_limit"}, "trigger_price"),
+        ({**STOP, "type": "stop_limit"}, "price"),
+        ({**STOP, "type": "take_profit_limit"}, "price"),
+        ({"type": "trailing_stop", "price": None}, "trailing_offset"),
+        ({"time_in_force": "gtd"}, "expires_at"),
+        ({**TRAILING, "time_in_force": "gtd"}, "expires_at"),
+    ],
+)
+def test_what_belongs_to_a_type_is_required(changes: dict[str, object], field: str) -> None:
+    assert problems(**changes) == {field: ("REQUIRED", None)}
+
+
+@pytest.mark.parametrize("time_in_force", ["gtc", "gtd"])
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("limit", {"price": "60000"}), ("stop", {"trigger_price": "59000"}), ("take_profit", {"trigger_price": "61000"}),
+        ("stop_limit", {"trigger_price": "59000", "price": "58900"}), ("trailing_stop", {"trailing_offset": "100"}),
+        ("take_profit_limit", {"trigger_price": "61000", "price": "61000"}),
+    ],
+)  # fmt: skip
+def test_every_type_is_read_with_its_own_fields(kind: str, fields: dict[str, str], time_in_force: str) -> None:
+    until = LATER if time_in_force == "gtd" else {}
+    request = requests.parse(
+        {**{key: value for key, value in GOOD.items() if key != "price"}, "type": kind, **fields, **until,
+         "time_in_force": time_in_force}
+    )  # fmt: skip
+    assert {name: getattr(request, name) for name in fields} == {name: Decimal(text) for name, text in fields.items()}
+    assert request.expires_at == (datetime(2030, 1, 1, tzinfo=UTC) if until else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        ("2030-01-01T00:00:00", "2030-01-01T00:00:00+00:00"), ("2030-01-01", "2030-01-01T00:00:00+00:00"), ("soon", None),
+        ("2030-13-01T00:00:00Z", None), (1893456000, None), (True, None), ("", None), ("9999-12-31T23:59:59-12:00", None),
+    ],
+)  # fmt: skip
+def test_a_time_needs_its_offset(text: object, nearest: str | None) -> None:
+    assert problems(time_in_force="gtd", expires_at=text)["expires_at"] == ("MALFORMED", nearest)
+
+
+def test_a_time_that_has_come_is_refused_with_one_that_has_not() -> None:
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    requests.refuse_past(now + timedelta(microseconds=1), now)
+    for late in (now, now - timedelta(days=1)):
+        with pytest.raises(requests.Invalid) as refusal:
+            requests.refuse_past(late, now)
+        [problem] = refusal.value.problems
+        assert (problem.field, problem.code) == ("expires_at", "NOT_IN_FUTURE") and problem.nearest_valid is not None
+        requests.refuse_past(datetime.fromisoformat(problem.nearest_valid), now)
+
+
+def test_the_digest_of_an_order_from_before_conditional_orders_stands() -> None:
+    assert requests.parse(GOOD).digest() == "965f0c3eb85dd6c5604ad1c60f4d8fc3ab6debce5e13b90219fdc694a1713421"
+    moments = ("2030-01-01T00:00:00Z", "2030-01-01T02:00:00+02:00", "2029-12-31T23:00:00.000-01:00")
+    same = {requests.parse({**GOOD, "time_in_force": "gtd", "expires_at": text}).digest() for text in moments}
+    assert len(same) == 1 and requests.parse(GOOD).digest() not in same
+    offsets = {
+        requests.parse({**GOOD, **TRAILING, "price": None, "trailing_offset": text}).digest()
+        for text in ("1", "1.0", "2")
+    }
+    assert len(offsets) == 2
+
+
+@pytest.mark.parametrize(
+    ("payload", "field", "code"),
+    [
+        ({}, "quantity", "REQUIRED"), ({"side": "sell"}, "side", "UNKNOWN_FIELD"), ({"quantity": None}, "quantity", "MALFORMED"),
+        ({"quantity": 1}, "quantity", "NOT_A_STRING"), ({"price": "0"}, "price", "NOT_POSITIVE"),
+        ({"trigger_price": "1e3"}, "trigger_price", "MALFORMED"), ({"expires_at": "2030-01-01"}, "expires_at", "MALFORMED"),
+        ({"trailing_offset": "1"}, "trailing_offset", "UNKNOWN_FIELD"), ({"price": None, "quantity": "1"}, "price", "MALFORMED"),
+    ],
+)  # fmt: skip
+def test_a_malformed_amendment_names_its_field(payload: dict[str, object], field: str, code: str) -> None:
+    with pytest.raises(requests.Invalid) as refusal:
+        requests.parse_amendment(payload)
+    assert [(problem.field, problem.code) for problem in refusal.value.problems] == [(field, code)]
+
+
+def test_an_amendment_says_only_what_changes() -> None:
+    assert requests.parse_amendment({"price": "1.50"}) == requests.Amendment(price=Decimal("1.5"))
+    read = requests.parse_amendment({"quantity": "2", "trigger_price": "3", **LATER})
+    assert (read.quantity, read.price, read.trigger_price) == (Decimal(2), None, Decimal(3))
 
 
 @pytest.mark.parametrize("value", [1, 0, "true", "false", [], {}, 1.0])
