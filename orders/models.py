@@ -32,7 +32,7 @@ class Order(models.Model):
     body_digest = models.CharField(max_length=64)
     symbol = models.CharField(max_length=64)
     side = models.CharField(max_length=4)
-    type = models.CharField(max_length=16)
+    type = models.CharField(max_length=20)
     quantity = money()
     price = models.DecimalField(max_digits=38, decimal_places=18, null=True)
     trigger_price = models.DecimalField(max_digits=38, decimal_places=18, null=True)
