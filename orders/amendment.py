@@ -103,7 +103,9 @@ def begin(books: Books, service: Service, intent_id: uuid.UUID, stamp_ms: int, w
     made = _live_leg(books, order)
     attempt_id, sent_at = ids.new_id(), datetime.fromtimestamp(stamp_ms / 1000, UTC)
     venue = service.gateway.capabilities
-    how: How = "cancel_and_new" if venue.amend == "none" else venue.amend
+    # a successor without an id of ours could not be told from others when its answer is lost
+    is_by_us = venue.amend == "none" or (venue.amend == "replace" and not venue.client_ids)
+    how: How = "cancel_and_new" if is_by_us or venue.amend == "none" else venue.amend
     client_id = made.venue_client_id if made else ""
     attempt = AttemptRow(
         id=attempt_id, order=order.id, account=service.account, action="amend",
@@ -154,9 +156,12 @@ def took_effect(
 ) -> None:
     """Give an order its new values: at the same venue order, or at the one that has replaced it."""
     is_new = attempt.request["how"] == "replace"
+    values = attempt.request["values"]
+    is_done = Decimal(values.get("quantity", order.quantity)) <= order.filled_quantity  # it filled on the way
     doubts.settle(books, order, "accepted", action="amend", actor="executor", rows=[])
-    events.amend(books, order, "replaced" if is_new else "amended", attempt.request["values"], source="venue",
-                 received_at=received_at, replaces=is_new, venue_order_id=venue_order_id if is_new else None)  # fmt: skip
+    events.amend(books, order, "replaced" if is_new else "amended", values, source="venue", received_at=received_at,
+                 replaces=is_new, venue_order_id=venue_order_id if is_new else None,
+                 to=Status.FILLED if is_done else None)  # fmt: skip
     if is_new:
         attempt.venue_order_id = venue_order_id or ""
         books.change_attempt(attempt)

@@ -45,14 +45,16 @@ async def look_again(service: Service, letter: LetterRow) -> str:
 
 async def bind(service: Service, letter: LetterRow, venue_order_id: str, *, actor: str, reason: str) -> str:
     """Verify with the venue that an order is ours, and take it as such. Returns the result in words."""
-    order = await service.writer.run(lambda books: copy.copy(books.order(letter.order)))
+    order, before = await service.writer.run(
+        lambda books: (copy.copy(found := books.order(letter.order)), events.filled_before(books, found, None))
+    )
     lookup = await service.gateway.look_up(
         symbol=order.symbol, venue_client_id="", venue_order_id=venue_order_id, since=order.created_at
     )
     if lookup.result != "found" or lookup.order is None:
         return f"refused: the venue does not show order {venue_order_id} on {order.symbol}"
     report = dataclasses.replace(lookup.order, venue_client_id=None, venue_order_id=venue_order_id)
-    if (report.side and report.side != order.side) or (report.quantity and report.quantity != order.quantity):
+    if (report.side and report.side != order.side) or (report.quantity and report.quantity != order.quantity - before):
         return "refused: side or quantity of that order differ from ours"
     rows = doubts.evidence_rows(lookup.evidence)
     result = await service.writer.run_until_committed(

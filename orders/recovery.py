@@ -104,8 +104,8 @@ def deny_stale(books: Books, account: str, not_ready_seconds: float, why: str) -
     books.load(stale)
     for order_id in stale:
         message = f"The account was not ready for {not_ready_seconds:.0f} s: {why}. Nothing was sent."
-        events.record(books, books.order(order_id), "denied", source="executor", received_at=clock.now(),
-                      to=Status.DENIED, code="ACCOUNT_NOT_READY", message=message)  # fmt: skip
+        events.end_unsent(books, books.order(order_id), "denied", source="executor", received_at=clock.now(),
+                          code="ACCOUNT_NOT_READY", message=message)  # fmt: skip
         for intent in books.store.wishes_about(order_id):
             books.finish(intent, "the order was denied")
     return len(stale)

@@ -6,6 +6,7 @@ import copy
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from orders import events, matching
 from orders.books import Books
@@ -108,13 +109,18 @@ async def look_up(service: Service, order_id: uuid.UUID, *, source: str) -> Orde
 
 async def ask(service: Service, order: OrderRow, client_id: str, *, since: datetime) -> Lookup:
     """Ask the venue about one order by everything we know of it."""
-    others: frozenset[str] = frozenset()
+    others, before = frozenset[str](), Decimal(0)
     by_shape = not service.gateway.capabilities.client_ids and not order.venue_order_id
     if by_shape:
-        others = await service.writer.run(lambda books: books.store.venue_ids(order.account, order.symbol, since))
+        others, before = await service.writer.run(
+            lambda books: (
+                books.store.venue_ids(order.account, order.symbol, since),
+                events.filled_before(books, order, client_id),
+            )
+        )
     found = await service.gateway.look_up(
         symbol=order.symbol, venue_client_id=client_id, venue_order_id=order.venue_order_id or None, since=since,
-        shape=Shape(side=order.side, type=order.type, quantity=order.quantity, price=order.price),  # type: ignore[arg-type]
+        shape=Shape(side=order.side, type=order.type, quantity=order.quantity - before, price=order.price),  # type: ignore[arg-type]
         known_venue_order_ids=others,
     )  # fmt: skip
     # after the answer: what it lists of ours under an id we do not know was in doubt before it was listed
