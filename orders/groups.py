@@ -41,7 +41,8 @@ def apply(books: Books, account: str) -> None:
     """Decide on each live group and carry the steps out."""
     for kind, order_ids in books.store.live_groups(account):
         books.load(order_ids)
-        for step in decide(kind, [books.order(order_id) for order_id in order_ids]):
+        steps = decide(kind, [books.order(order_id) for order_id in order_ids])
+        for step in {(step.verb, step.order.id): step for step in steps}.values():  # two siblings may ask the same
             _carry_out(books, step)
 
 
@@ -83,11 +84,13 @@ def _exits(entry: OrderRow, exits: Sequence[OrderRow]) -> list[Step]:
             continue
         if order.trigger_state == triggers.DORMANT:
             steps.append(Step("activate", order, wanted))
-        elif any(_was_cancelled(other) and other.trigger_state != triggers.WAITING for other in others) or wanted <= 0:
-            steps.append(Step("cancel", order))
-        elif order.trigger_state == triggers.WAITING:
+        elif order.trigger_state == triggers.WAITING:  # first: its sibling's end was our own doing, and nobody's wish
             steps += _let_through(order, others, held)
-        elif any(other.trigger_state == triggers.WAITING and _is_alive(other) for other in others):
+        elif (
+            any(_was_cancelled(other) and other.trigger_state != triggers.WAITING for other in others)
+            or wanted <= 0
+            or any(other.trigger_state == triggers.WAITING and _is_alive(other) for other in others)
+        ):
             steps.append(Step("cancel", order))
         elif order.quantity != wanted:
             steps.append(Step("resize", order, wanted))
