@@ -63,10 +63,13 @@ def _orders(database: Database, venue: SimVenue) -> Iterator[Broken]:
             yield "I1", f"order {order.venue_order_id} of ours was adopted as external {order.id}", str(order.id)
             continue
         attempts = [database.attempts[key] for key in database.attempts_of.get(order.id, ())]
-        names = [attempt.venue_client_id for attempt in attempts if attempt.action == "submit"]
-        accepted = [made for name in names for made in venue.truth.accepted.get(name, [])]
-        if len(accepted) > 1:
+        names = [attempt.venue_client_id for attempt in attempts if attempt.action != "cancel"]
+        accepted = [made for name in names if name for made in venue.truth.accepted.get(name, [])]
+        is_amended = any(attempt.action == "amend" for attempt in attempts)
+        if len(accepted) > 1 and not is_amended:
             yield "I1", f"order {order.id} stands at the venue {len(accepted)} times", str(order.id)
+        elif is_amended and accepted:
+            yield from _amended(database, order, accepted)
         elif accepted:
             yield from _against(order, accepted[0], venue)
         elif order.status not in {"denied", "rejected", "cancelled"} or order.filled_quantity:
@@ -84,6 +87,34 @@ def _against(order: OrderRow, theirs: Order, venue: SimVenue) -> Iterator[Broken
     is_over = order.filled_quantity > order.quantity
     if is_over != (theirs.key in venue.truth.overfilled):
         yield "I6", f"order {name} is overfilled: {is_over}", name
+
+
+def _amended(database: Database, order: OrderRow, legs: list[Order]) -> Iterator[Broken]:
+    """Compare an order that was changed with all its legs: one is alive at most, and what they traded is what we booked."""
+    name, last = str(order.id), legs[-1]
+    executed, cost = sum((leg.executed for leg in legs), ZERO), sum((leg.cost for leg in legs), ZERO)
+    if (order.filled_quantity, order.filled_value) != (executed, cost):
+        yield "I6", f"order {name} filled {order.filled_quantity}; the venue's legs say {executed}", name
+    if sum(leg.is_open for leg in legs) > 1 or any(leg.is_open for leg in legs[:-1]):
+        yield "I1", f"order {name} has more than one live leg", name
+    is_alive = order.status in states.AT_VENUE
+    if last.is_open != is_alive:
+        yield "I10", f"order {name} is {order.status} {order.reason_code}; the venue says {last.status}", name
+    if is_alive and (order.venue_order_id, order.price) != (last.order_id, last.price):
+        yield (
+            "I5",
+            f"order {name} stands at {order.venue_order_id} {order.price}, not {last.order_id} {last.price}",
+            name,
+        )
+    if is_alive and order.quantity - order.filled_quantity != last.leaves:
+        yield (
+            "I6",
+            f"order {name} has {order.quantity - order.filled_quantity} left, the venue's leg {last.leaves}",
+            name,
+        )
+    is_flagged = any(row.kind == "overfill" and row.order == order.id for row in database.anomalies)
+    if order.filled_quantity > order.quantity and not is_flagged:
+        yield "I6", f"order {name} filled beyond its quantity and nothing says so", name
 
 
 def _fills(database: Database, venue: SimVenue) -> Iterator[Broken]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from orders.ports import Lease
 from orders.rows import AccountView
 from project.lib import clock
+from tests.simulation.amending import amend
 from tests.simulation.loop import SCOPE
 from tests.simulation.streaming import Streaming
 from tests.simulation.venue import MICROSECONDS, SimVenue
@@ -20,6 +21,7 @@ from tests.simulation.wire import Reply, Wire
 from venues import errors
 from venues.breaker import Breaker
 from venues.messages import (
+    AmendOrder,
     Answer,
     CancelOrder,
     Evidence,
@@ -113,9 +115,24 @@ class SimGateway:
             answer = replace(answer, code="ORDER_UNKNOWN")
         return self._count("cancel", answer)
 
-    async def amend(self, order: Any) -> Answer:
-        """Nothing amends yet."""
-        raise NotImplementedError
+    async def amend(self, order: AmendOrder) -> Answer:
+        """Send one amend once."""
+        await _stop_point()
+        self._turns.order -= 1
+        self._sign()
+        reply = await self._wire.act(
+            f"amend {order.venue_order_id} {order.new_venue_client_id}", lambda: amend(self._venue, order, self.code)
+        )
+        if reply.ending != "answer":
+            return self._count("submit", self._answer(reply))
+        verdict, reason, report, replaced = reply.value
+        if verdict != "accepted":
+            return self._count("submit", self._answer(Reply("answer", (verdict, reason, report))))
+        answer = Answer(
+            outcome="accepted", code=reason, replaced=replaced, order=report,
+            venue_order_id=report.venue_order_id if report else None,
+        )  # fmt: skip
+        return self._count("submit", answer)
 
     async def look_up(
         self,

@@ -56,6 +56,8 @@ class Clients:
             again = await self._post(payload, chance)
             if again != order_id:
                 self.world.trace.violate("I23", f"{payload['client_order_id']} made two orders", str(order_id))
+        if self.world.swarm.amends and payload.get("price") and not payload.get("time_in_force"):
+            await self._amend(order_id, payload, chance)
         if chance.random() < CANCEL_SHARE:
             await asyncio.sleep(chance.choice((0.0, 0.05, 0.3, chance.uniform(0, 8))))
             await self._cancel(order_id)
@@ -77,6 +79,22 @@ class Clients:
                 )
                 return order_id
             await asyncio.sleep(RETRY_SECONDS * chance.random() + 0.01)
+
+    async def _amend(self, order_id: uuid.UUID, payload: dict[str, Any], chance: random.Random) -> None:
+        await asyncio.sleep(chance.choice((0.05, 0.5, chance.uniform(0, 8))))
+        values = {}
+        if chance.random() < 0.6:
+            share = Decimal(chance.choice(("0.5", "1.5", "2")))
+            step = Decimal("0.01") if payload["symbol"].startswith("BTC") else Decimal("0.1")
+            values["quantity"] = f"{max(Decimal(payload['quantity']) * share // step * step, step):f}"
+        if not values or chance.random() < 0.5:
+            tick = _START[payload["symbol"]] / 2000
+            values["price"] = f"{Decimal(payload['price']) + chance.choice((-1, 1)) * tick:f}"
+        try:
+            self.world.web.request_amendment(order_id, values)
+            self.world.trace.note("client", "amends", order_id, values)
+        except OperationalError:
+            return
 
     async def _cancel(self, order_id: uuid.UUID) -> None:
         while True:
@@ -135,7 +153,9 @@ class Person:
             theirs = world.venue.truth.accepted.get(attempt.venue_client_id, [])
             if attempt.action == "submit" and theirs:
                 world.web.settle_letter(letter.id, "bind", theirs[0].order_id)
-            elif attempt.action == "submit" or (theirs and theirs[0].is_open):
+            elif attempt.action == "amend" and theirs:
+                world.web.settle_letter(letter.id, "look_again")
+            elif attempt.action in {"submit", "amend"} or (theirs and theirs[0].is_open):
                 world.web.settle_letter(letter.id, "declare_absent")
             elif database.orders[letter.order].status not in states.TERMINAL:
                 world.web.settle_letter(letter.id, "look_again")

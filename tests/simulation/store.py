@@ -89,7 +89,7 @@ class MemoryStore(MemoryDesk):
             self._unique(self.database.order_by_client_id, (order.account, order.client_order_id), order.id)
             self._keep_order(clone(order))
         for attempt in books.new_attempts:
-            if attempt.action != "cancel":
+            if attempt.action != "cancel" and attempt.venue_client_id:
                 self._unique(self.database.attempt_by_client_id, (attempt.account, attempt.venue_client_id), attempt.id)
             known = self.database.attempts_of.get(attempt.order, ())
             self.database.put(self.database.attempts_of, attempt.order, (*known, attempt.id))
@@ -165,6 +165,9 @@ class MemoryStore(MemoryDesk):
         self.database.committed.wakes |= books.wakes
 
     def _keep_order(self, order: OrderRow, before: OrderRow | None = None) -> None:
+        if before is not None and before.venue_order_id and before.venue_order_id != order.venue_order_id:
+            key = (order.account, order.symbol, before.venue_order_id)
+            self.database.drop(self.database.order_by_venue_id, key)
         if order.venue_order_id and (before is None or before.venue_order_id != order.venue_order_id):
             key = (order.account, order.symbol, order.venue_order_id)
             self._unique(self.database.order_by_venue_id, key, order.id)

@@ -47,6 +47,7 @@ class Swarm:
     poll_seconds: float = 1.0
     dead_letter_seconds: float = 120.0
     has_stream: bool = True
+    amends: str = ""
     is_skewed: bool = False
     is_calm: bool = False
     rates: dict[str, float] = field(default_factory=dict)
@@ -89,6 +90,7 @@ def draw(seed: int) -> Swarm:
         dead_letter_seconds=20.0 if personality == "no_window" else chance.choice((45.0, 120.0)),
         has_stream=chance.random() < 0.85,
         is_skewed=chance.random() < 0.2,
+        amends=chance.choice(("", "", "by_venue", "by_us")),
         is_calm=chance.random() < CALM_SHARE,
     )
     for family in FAMILIES:

@@ -71,6 +71,8 @@ class SimVenue:
         )  # fmt: skip
         facts = capabilities.for_exchange(exchange, self.target.quirks)
         self.facts = facts if swarm.has_stream else replace(facts, stream=False)
+        if swarm.amends == "by_us":
+            self.facts = replace(self.facts, amend="none")
         self._backdated_us = 0
         markets = markets_of(EXCHANGES[exchange], list(SYMBOLS))
         self.engine = Engine(EXCHANGES[exchange], list(markets.values()), self.now_us, str(swarm.seed))
@@ -231,6 +233,10 @@ class SimVenue:
             if order is not None:
                 self.trace("venue", fact.kind, fact.account, order.key, order.executed, order.request.client_order_id)
                 self.tell(fact)
+
+    def named(self, account: str, symbol: str, venue_order_id: str | None, client_id: str) -> Order | None:
+        """Return an account's order by the venue's id, else by ours."""
+        return self._named(self.engine.accounts[account], symbol, venue_order_id, client_id)
 
     def _named(self, mine: Account, symbol: str, venue_order_id: str | None, client_id: str) -> Order | None:
         if venue_order_id:

@@ -22,7 +22,7 @@ class Watch:
     def __init__(self, database: Database, venue: SimVenue, trace: Trace) -> None:
         self.database, self.venue, self.trace = database, venue, trace
         self.halted_since: dict[str, float] = {}
-        self.accepted_by_order: dict[uuid.UUID, str] = {}
+        self.accepted_by_order: dict[uuid.UUID, list[Submit]] = {}
         self.alarms: set[str] = set()
         database.on_commit = self.committed
         venue.on_submit = self.arrived
@@ -60,10 +60,12 @@ class Watch:
         if submit.verdict != "accepted":
             return
         name = str(attempt.order)
-        before = self.accepted_by_order.get(attempt.order)
-        if before is not None:
-            self.trace.violate("I1", f"order {name} was accepted twice: {before} and {submit.client_id}", name)
-        self.accepted_by_order[attempt.order] = submit.client_id
+        legs = self.accepted_by_order.setdefault(attempt.order, [])
+        live = [leg.order.order_id for leg in legs if leg.order is not None and leg.order.is_open]
+        if live or (legs and not self._is_amended(attempt.order)):
+            about = f"order {name} was accepted twice: {legs[-1].client_id} and {submit.client_id}, alive {live}"
+            self.trace.violate("I1", about, name)
+        legs.append(submit)
         order = self.database.orders[attempt.order]
         if not self.venue.facts.window:
             return
@@ -83,7 +85,8 @@ class Watch:
             known = database.attempts[key]
             if known.action != "submit" or known.id == attempt.id:
                 continue
-            if known.outcome != "not_sent":
+            is_open_doubt = known.outcome == "" or known.is_unresolved
+            if known.outcome != "not_sent" and (is_open_doubt or not self._is_amended(attempt.order)):
                 self.trace.violate("I4", f"order {name} is sent again while its try before is {known.outcome!r}", name)
         if attempt.account in self.halted_since:
             self.trace.violate("I12", f"order {name} was committed for sending during a halt", name)
@@ -97,6 +100,9 @@ class Watch:
         missing = {"open_orders", "fills", "balances"} - read
         if missing:
             self.trace.violate("I20", f"order {name} is sent before {sorted(missing)} were read in this epoch", name)
+
+    def _is_amended(self, order_id: uuid.UUID) -> bool:
+        return any(self.database.attempts[key].action == "amend" for key in self.database.attempts_of[order_id])
 
     def _event(self, event: EventRow) -> None:
         name = str(event.order)

@@ -10,7 +10,7 @@ from orders import events, requests, states
 from orders.books import Books
 from orders.cache import Cache
 from orders.rows import IntentRow, OrderRow
-from orders.states import Status
+from orders.states import Mutation, Status
 from project.lib import clock, ids
 from risk import checks
 from tests.simulation.memory import Database
@@ -71,6 +71,13 @@ class Web:
         is_asked = any(intent.order == order_id and intent.action == "cancel" for intent in waiting)
         if Status(order.status) not in states.TERMINAL and not is_asked:
             self._ask(order.account, order_id, "cancel", {})
+
+    def request_amendment(self, order_id: uuid.UUID, values: dict[str, str]) -> None:
+        """Ask the owner to change an order; refused while another change of it is under way."""
+        order = self.database.orders[order_id]
+        waiting = any(self.database.intents[key].order == order_id for key in self.database.waiting_intents)
+        if Status(order.status) not in states.TERMINAL and order.mutation == Mutation.NONE and not waiting:
+            self._ask(order.account, order_id, "amend", values)
 
     def settle_letter(self, letter_id: uuid.UUID, action: str, venue_order_id: str = "") -> None:
         """Ask the owner to carry out what a person decided about a dead letter."""
