@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -82,6 +83,7 @@ class Books:
         self.totals: dict[tuple[str, str], Decimal] = {}
         self.changed_positions: dict[tuple[str, str], tuple[PositionRow, PositionRow]] = {}
         self.anomalies: list[AnomalyRow] = []
+        self.put_off: dict[tuple[str, str, str], Announcement] = {}
         self.announcements: dict[tuple[str, str, str], Announcement] = {}
         self.gates: dict[str, tuple[int, int | None]] = {}
         self.wakes: set[str] = set()
@@ -325,6 +327,15 @@ class Books:
         key = (topic, kind, name)
         self.announcements.pop(key, None)
         self.announcements[key] = Announcement(topic, kind, name, account, data or {})
+
+    @contextmanager
+    def telling_later(self) -> Iterator[None]:
+        """Let the feed hear of what the block does with the next transaction, a moment later: nothing waits for it."""
+        at_once, self.announcements = self.announcements, self.put_off
+        try:
+            yield
+        finally:
+            self.put_off, self.announcements = self.announcements, at_once
 
     def gate(self, account: str, epoch: int, risk_revision: int | None) -> None:
         """Let the commit succeed only while this epoch holds the account's lease, under these risk rules where they count."""

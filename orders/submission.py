@@ -83,7 +83,8 @@ def begin(books: Books, service: Service, order_id: uuid.UUID, stamp_ms: int, wi
         request={"filled_before": str(order.filled_quantity)} if order.filled_quantity else {},
     )  # fmt: skip
     books.add_attempt(attempt)
-    events.begin_submit(books, order, attempt=attempt_id, epoch=service.lease.epoch)
+    with books.telling_later():  # the answer follows in a moment, and nothing that is only told may delay an order
+        events.begin_submit(books, order, attempt=attempt_id, epoch=service.lease.epoch)
     failpoints.reach("P3")
     return Begun(attempt_id, order.id, message)
 

@@ -14,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from orders.books import Books, Conflict, Fenced
 from orders.cache import Cache
+from orders.rows import Announcement
 from orders.store import Store
 from project.lib import failpoints, feed
 
@@ -23,6 +24,7 @@ BATCH_MAX = 256
 QUEUE_MAX = 20_000
 RETRY_SECONDS = 0.5
 CONFLICT_TRIES_MAX = 5
+PUT_OFF_SECONDS = 0.1
 
 
 class Full(Exception):
@@ -47,6 +49,7 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._store, self._cache = Store(), cache or Cache()
         self._untold = feed.Signals()
+        self._put_off: dict[tuple[str, str, str], Announcement] = {}
 
     def start(self) -> None:
         """Start the thread; call from the running event loop."""
@@ -77,7 +80,11 @@ class Writer:
 
     def _run(self) -> None:
         while True:
-            job = self._queue.get()
+            try:
+                job = self._queue.get(timeout=PUT_OFF_SECONDS if self._put_off else None)
+            except queue.Empty:
+                self._commit([], tries=0)
+                continue
             if job is None:
                 connection.close()
                 return
@@ -92,6 +99,7 @@ class Writer:
 
     def _commit(self, batch: list[_Job], tries: int) -> None:
         books = Books(self._store, self._cache, is_careful=tries > 0)
+        books.announcements |= self._put_off
         try:
             results = [job.function(books) for job in batch]
             with feed.transaction(notify=False, is_one_flush=not books.deferred) as signals:
@@ -102,6 +110,7 @@ class Writer:
                 raise
             self._failed(batch, error, tries)
             return
+        self._put_off = books.put_off
         books.committed()
         failpoints.reach("P8")
         self._settle([(job.future, result, None) for job, result in zip(batch, results, strict=True)])
@@ -116,6 +125,9 @@ class Writer:
             self._cache.clear()
         if isinstance(error, Fenced):
             self._cache.risk.clear()
+        if not batch:
+            self._put_off = {}  # pokes alone; whoever reads finds the rows by polling
+            return
         if len(batch) > 1:  # one row may spoil a batch: replay each alone
             for job in batch:
                 self._commit([job], tries=1)
