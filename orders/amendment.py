@@ -13,8 +13,10 @@ from orders.books import Books, Fenced
 from orders.rows import AttemptRow, IntentRow, OrderRow
 from orders.service import Service
 from orders.states import Mutation, Status
+from orders.submission import AFTER_TRIGGER
 from project.lib import clock, failpoints, ids
 from risk import checks
+from venues.capabilities import Capabilities
 from venues.messages import AmendOrder, Answer, CancelOrder, Evidence
 
 TRIES_MAX = 3
@@ -122,7 +124,7 @@ def begin(books: Books, service: Service, intent_id: uuid.UUID, stamp_ms: int, w
         stop = CancelOrder(symbol=order.symbol, venue_order_id=order.venue_order_id, venue_client_id=client_id,
                            stamp_ms=stamp_ms, window_ms=window_ms)  # fmt: skip
         return Begun(attempt_id, order.id, how, stop)
-    return Begun(attempt_id, order.id, how, _message(order, intent, client_id, attempt, stamp_ms))
+    return Begun(attempt_id, order.id, how, _message(order, intent, venue, client_id, attempt, stamp_ms))
 
 
 def finish(books: Books, begun: Begun, intent_id: uuid.UUID, answer: Answer, received_at: datetime) -> bool:
@@ -136,7 +138,8 @@ def finish(books: Books, begun: Begun, intent_id: uuid.UUID, answer: Answer, rec
     books.change_attempt(attempt)
     if Status(order.status) in states.TERMINAL or order.mutation not in AMENDING:
         doubts.settle(books, order, order.status, action="amend", actor="executor", rows=[])
-        return _done(books, intent, f"the order is {order.status}") == "done"
+        is_amended = bool(attempt.venue_order_id)  # its successor has been seen before this answer
+        return _done(books, intent, "amended" if is_amended else f"the order is {order.status}") == "done"
     if answer.outcome == "accepted":
         return _accepted(books, order, attempt, begun.how, intent, answer, received_at)
     if answer.outcome == "unknown":
@@ -144,7 +147,8 @@ def finish(books: Books, begun: Begun, intent_id: uuid.UUID, answer: Answer, rec
                       mutation=Mutation.AMEND_UNKNOWN, data={"code": answer.code, "detail": answer.message})  # fmt: skip
         return _done(books, intent, "the venue's answer was lost; it is being looked up") == "done"
     events.record(books, order, "amend_refused" if answer.outcome == "rejected" else "amend_not_sent", source="executor",
-                  received_at=received_at, mutation=Mutation.NONE, data={"code": answer.code, "detail": answer.message})  # fmt: skip
+                  received_at=received_at, mutation=Mutation.NONE, to=_filled(order),
+                  data={"code": answer.code, "detail": answer.message})  # fmt: skip
     tries = sum(attempt.sent_at >= intent.requested_at for attempt in books.attempts(order.id, "amend"))
     if answer.outcome == "rejected" or not answer.transient or tries >= TRIES_MAX:
         return _done(books, intent, f"refused: {answer.code} {answer.message}. The order stands as it was.") == "done"
@@ -170,13 +174,14 @@ def took_effect(
 def did_not_apply(books: Books, order: OrderRow, received_at: datetime) -> None:
     """Return an order whose amend proved without effect to `none`."""
     doubts.settle(books, order, "not_applied", action="amend", actor="executor", rows=[])
-    events.record(books, order, "amend_not_applied", source="executor", received_at=received_at, mutation=Mutation.NONE)
+    events.record(books, order, "amend_not_applied", source="executor", received_at=received_at, mutation=Mutation.NONE,
+                  to=_filled(order))  # fmt: skip
 
 
 def left_nothing(books: Books, order: OrderRow, received_at: datetime, why: str) -> None:
     """End an order whose replacement was refused after the venue had ended the old one (Binance: HTTP 409, -2021)."""
     doubts.settle(books, order, "cancelled", action="amend", actor="executor", rows=[])
-    events.record(books, order, "cancelled", source="venue", received_at=received_at, to=Status.CANCELLED,
+    events.record(books, order, "cancelled", source="venue", received_at=received_at, to=_filled(order) or Status.CANCELLED,
                   code="REPLACE_LEFT_NOTHING", message=f"The old order is cancelled and there is no new one: {why}")  # fmt: skip
 
 
@@ -202,6 +207,10 @@ def _accepted(
     return _done(books, intent, "amended") == "done"
 
 
+def _filled(order: OrderRow) -> Status | None:
+    return Status.FILLED if order.filled_quantity >= order.quantity else None
+
+
 def _live_leg(books: Books, order: OrderRow) -> AttemptRow | None:
     legs = [attempt for attempt in books.attempts(order.id) if attempt.action != "cancel" and attempt.venue_client_id]
     named = [leg for leg in legs if leg.venue_order_id == order.venue_order_id]
@@ -216,14 +225,20 @@ def _proposal(order: OrderRow, intent: IntentRow) -> checks.Proposal:
     )
 
 
-def _message(order: OrderRow, intent: IntentRow, client_id: str, attempt: AttemptRow, stamp_ms: int) -> AmendOrder:
+def _message(
+    order: OrderRow, intent: IntentRow, venue: Capabilities, client_id: str, attempt: AttemptRow, stamp_ms: int
+) -> AmendOrder:
     asked = {name: Decimal(text) for name, text in intent.data.items() if name not in LOCAL_FIELDS}
+    is_ours = bool(order.trigger_state)  # we watched for its trigger: to the venue it is a plain order, as it was sent
+    time_in_force = order.time_in_force.upper() if order.time_in_force.upper() in venue.times_in_force else "GTC"
     return AmendOrder(
-        symbol=order.symbol, side="buy" if order.side == "buy" else "sell", type=order.type,
+        symbol=order.symbol, side="buy" if order.side == "buy" else "sell",
+        type=AFTER_TRIGGER.get(order.type, order.type) if is_ours else order.type,
         venue_order_id=order.venue_order_id, venue_client_id=client_id, new_venue_client_id=attempt.venue_client_id,
         quantity=asked.get("quantity", order.quantity), filled_quantity=order.filled_quantity,
-        price=asked.get("price", order.price), trigger_price=asked.get("trigger_price", order.trigger_price),
-        time_in_force=order.time_in_force.upper(), post_only=order.post_only, stamp_ms=stamp_ms, window_ms=attempt.window_ms,
+        price=asked.get("price", order.price),
+        trigger_price=None if is_ours else asked.get("trigger_price", order.trigger_price),
+        time_in_force=time_in_force, post_only=order.post_only, stamp_ms=stamp_ms, window_ms=attempt.window_ms,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from orders import doubts, ledger, states
+from orders import doubts, ledger, legs, states
 from orders.books import Books
 from orders.rows import ZERO, AttemptRow, EventRow, FillRow, OrderRow
 from orders.states import Mutation, Status
@@ -81,7 +81,7 @@ def record(
         order.reason_code, order.reason_message, order.reason_venue_code = code, message[:500], venue_code[:64]
         details |= {"code": code, "message": message, "venue_code": venue_code}
     if replaces:
-        _name_leg(books, order)
+        legs.keep_id(books, order)
         order.venue_order_id = details["venue_order_id"] = ""
     if venue_order_id and not order.venue_order_id and _is_free(books, order, venue_order_id):
         order.venue_order_id = details["venue_order_id"] = venue_order_id
@@ -106,8 +106,9 @@ def apply_report(
     `needs_fills` means the venue claims more filled than is booked: fetch the fills, then apply again;
     is_final applies it all the same.
     """
+    _take_successor(books, order, report, source, received_at)
     is_other = bool(report.venue_order_id) and report.venue_order_id != order.venue_order_id
-    if is_other and report.venue_order_id in _ended_legs(books, order):
+    if is_other and report.venue_order_id in legs.ended(books, order):
         return "stale"  # about a leg that was replaced: its end is known, and its trades are booked by themselves
     if is_other and order.venue_order_id:
         data = {"ours": order.venue_order_id, "theirs": report.venue_order_id, "status": report.status}
@@ -155,6 +156,7 @@ def apply_fill(
     if booked is not None:
         _compare_with_booked(books, booked, report)
         return None
+    _take_successor(books, order, report, source, received_at)
     fill = _fill(order, report, source, received_at)
     books.add_fill(fill)
     books.change_order(order)
@@ -244,6 +246,21 @@ def leg_in_replacement(books: Books, order: OrderRow) -> AttemptRow | None:
     return attempt if attempt is not None and attempt.request.get("how") in {"replace", "cancel_and_new"} else None
 
 
+def _take_successor(
+    books: Books, order: OrderRow, report: OrderReport | FillReport, source: str, received_at: datetime
+) -> None:
+    """A statement about the successor proves a replace, before its answer or without one: the order has the new values."""
+    leg = leg_in_replacement(books, order)
+    if leg is None or leg.request["how"] != "replace" or not report.venue_order_id:
+        return
+    if report.venue_client_id == leg.venue_client_id and report.venue_order_id != order.venue_order_id:
+        doubts.settle(books, order, "accepted", action="amend", actor="executor", rows=[])
+        amend(books, order, "replaced", leg.request["values"], source=source, received_at=received_at, replaces=True,
+              venue_order_id=report.venue_order_id)  # fmt: skip
+        leg.venue_order_id = report.venue_order_id
+        books.change_attempt(leg)
+
+
 def _end_leg(
     books: Books, order: OrderRow, leg: AttemptRow, *, source: str, received_at: datetime, occurred_at: datetime | None
 ) -> Applied:
@@ -264,22 +281,6 @@ def _end_leg(
         )
     doubts.settle(books, order, "cancelled", action="cancel", actor="executor", rows=[])
     return "applied"
-
-
-def _ended_legs(books: Books, order: OrderRow) -> list[str]:
-    """Return the venue's ids of the legs that have ended: all but the newest, and that too while its successor waits."""
-    legs = [a for a in books.attempts(order.id) if a.action == "submit" or a.request.get("how") == "replace"]
-    ended = legs if order.status in states.LOCAL else legs[:-1]
-    return [attempt.venue_order_id for attempt in ended if attempt.venue_order_id]
-
-
-def _name_leg(books: Books, order: OrderRow) -> None:
-    """Keep the id of the leg that is replaced beside the attempt that made it: its late trades still find the order."""
-    named = {attempt.venue_order_id for attempt in books.attempts(order.id)}
-    made_it = books.newest_attempt(order.id, "submit")
-    if order.venue_order_id and order.venue_order_id not in named and made_it is not None:
-        made_it.venue_order_id = order.venue_order_id
-        books.change_attempt(made_it)
 
 
 def _written(value: object) -> str | None:
@@ -321,7 +322,8 @@ def _is_free(books: Books, order: OrderRow, venue_order_id: str) -> bool:
 
 
 def _status_after_fill(order: OrderRow, before: Status, is_late: bool) -> Status | None:
-    if order.filled_quantity >= order.quantity:
+    is_growing = order.mutation in {Mutation.AMEND_PENDING, Mutation.AMEND_UNKNOWN}  # it may want more by now
+    if order.filled_quantity >= order.quantity and not is_growing:
         return Status.FILLED
     if before in states.TERMINAL and not is_late:
         return None  # it filled before it ended; the end stands
