@@ -59,6 +59,7 @@ class Rig:
         self._stack.push_async_callback(self.service.gateway.close)
         await recovery.load_markets(self.service)
         await recovery.recover(self.service)
+        self.service.is_open = True
         return self.service
 
     async def take_again(self, holder: str = "another") -> Service:
@@ -117,7 +118,7 @@ class Rig:
     async def offered(self) -> set[Any]:
         """Return what an open owner would take in hand of the rows that wait."""
         owner = Owner(self.service.lease, self.service.writer, self.service.timing, gateways=None)  # type: ignore[arg-type]
-        owner.service, owner.is_open = self.service, True
+        owner.service = self.service
         waiting = await self.service.writer.run(lambda books: books.store.waiting([self.account.code]))
         taken: set[Any] = set()
         owner._take = lambda key, work: taken.add(key)  # type: ignore[method-assign]
@@ -225,7 +226,10 @@ class RefusedCancels(RecordedWire):
     async def send(self, record: HttpRecord, headers: Mapping[str, str], body: bytes | None) -> None:
         """Refuse a cancel, as long as there are refusals; send everything else."""
         is_cancel = record.method == "DELETE" or record.path.endswith("CancelOrder")
-        await (super() if is_cancel and self.answers else self.wire).send(record, headers, body)
+        if is_cancel and self.answers:
+            await super().send(record, headers, body)
+        else:
+            await self.wire.send(record, headers, body)
 
     async def close(self) -> None:
         """Close the wire to the world."""

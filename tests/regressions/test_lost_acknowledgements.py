@@ -56,7 +56,6 @@ async def test_hb_3374_six_dead_buys_were_filled(rig: Rig) -> None:
     await rig.assert_books_are_whole()
 
 
-@both
 async def test_hb_2342_timeout_yet_the_order_went_through(rig: Rig) -> None:
     """hummingbot/hummingbot #2342: the submit timed out and was called failed, yet it went through; here it is found."""
     rig.fault("hang", "create_order", params={"seconds": 20, "when": "after"})
@@ -100,7 +99,7 @@ async def test_nt_4215_duplicate_id_after_timeout_means_accepted(rig: Rig) -> No
 
 
 async def test_openalgo_1991_key_kept_on_ambiguity(rig: Rig) -> None:
-    """marketcalls/openalgo #1991: a timeout released the client's key, a second order followed; here the key is kept."""
+    """marketcalls/openalgo PR #1991: a timeout released the client's key, a second order followed; here the key is kept."""
     rig.fault("drop_before", "create_order")
     first = await rig.submitted(client_order_id="signal-1")
     body = {"client_order_id": "signal-1", "quantity": "0.1", "price": "50000"}
@@ -165,7 +164,6 @@ async def test_ccxt_2599_timed_out_order_is_found_when_it_has_ended(rig: Rig) ->
     await rig.assert_books_are_whole()
 
 
-@both
 async def test_ccxt_30506_wrong_error_class_is_no_refusal(rig: Rig) -> None:
     """ccxt/ccxt #30506: an error got the wrong class and callers sent again; an error that no list names proves nothing."""
     rig.fault("unknown_reject", "create_order")
@@ -212,7 +210,7 @@ async def test_tastytrade_351_submit_held_past_the_read_timeout(rig: Rig) -> Non
 
 @both
 async def test_kalshi_135_the_id_is_committed_before_the_call(rig: Rig) -> None:
-    """Kalshi/kalshi-starter-code-python #135: uuid4 at call time, so a retry had another id; here it is stored first."""
+    """Kalshi starter-code #135: uuid4 at call time, so a retry had another id; here it is stored first."""
     order = await rig.queued()
     stamped = rig.service.stamp()
     assert stamped is not None
