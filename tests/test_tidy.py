@@ -17,6 +17,7 @@ FILE_LINES, FUNCTION_LINES, TEMPLATE_LINES = 400, 70, 100
 PURE = {
     "venues/messages.py", "venues/errors.py", "venues/breaker.py", "venues/capabilities.py",
     "risk/checks.py", "orders/states.py", "orders/requests.py", "orders/proof.py", "orders/cache.py", "orders/rows.py",
+    "orders/group_requests.py", "orders/ladder.py", "orders/legs.py",
     "orders/books.py", "orders/ports.py", "orders/events.py", "orders/doubts.py", "orders/ledger.py", "orders/matching.py",
     "orders/service.py", "orders/submission.py", "orders/cancellation.py", "orders/amendment.py", "orders/resolver.py",
     "orders/recovery.py", "orders/sweeps.py", "orders/stream.py", "orders/person.py", "orders/telemetry.py",
