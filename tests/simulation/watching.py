@@ -101,11 +101,25 @@ class Watch:
         if missing:
             self.trace.violate("I20", f"order {name} is sent before {sorted(missing)} were read in this epoch", name)
 
+    def _never_accepted(self, order_id: uuid.UUID, name: str) -> None:
+        keys = self.database.attempts_of[order_id]
+        tries = [self.database.attempts[key] for key in keys if self.database.attempts[key].action == "submit"]
+        newest = max(tries, key=lambda attempt: attempt.sent_at)
+        if any(leg.client_id == newest.venue_client_id for leg in self.accepted_by_order.get(order_id, [])):
+            self.trace.violate("I10", f"order {name} was called never accepted, and the venue has accepted it", name)
+
     def _is_amended(self, order_id: uuid.UUID) -> bool:
         return any(self.database.attempts[key].action == "amend" for key in self.database.attempts_of[order_id])
 
     def _event(self, event: EventRow) -> None:
         name = str(event.order)
+        if event.kind == "never_accepted":
+            self._never_accepted(event.order, name)
+        legs = self.accepted_by_order.get(event.order, [])
+        if event.status_after == Status.CANCELLED != event.status_before and legs:
+            standing = legs[-1].order
+            if standing is not None and standing.is_open:
+                self.trace.violate("I10", f"order {name} was called cancelled; the venue has it open", name)
         is_reopened = event.status_before in states.TERMINAL and event.status_after != event.status_before
         if is_reopened and event.kind not in HEALING:
             self.alarms.add(f"{event.kind}: {event.status_before} to {event.status_after}")
