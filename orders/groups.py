@@ -52,7 +52,7 @@ def decide(kind: str, members: Sequence[OrderRow]) -> list[Step]:
         return _one_cancels_other(members)
     if kind == "bracket":
         entry = next(order for order in members if order.group_role == "entry")
-        return _exits(entry, [order for order in members if order.group_role != "entry"])
+        return [*_entry(entry, members), *_exits(entry, [order for order in members if order is not entry])]
     return []
 
 
@@ -61,8 +61,8 @@ def _one_cancels_other(members: Sequence[OrderRow]) -> list[Step]:
     steps: list[Step] = []
     for order in members:
         others = [other for other in members if other is not order]
-        if not _is_alive(order):
-            continue
+        if not _is_alive(order) or order.trigger_state == triggers.TRIGGERED:
+            continue  # it was let through: what ended its siblings was that, and nobody's wish
         if order.trigger_state == triggers.WAITING:
             steps += _let_through(order, others, order.quantity)
         elif (any(other in decided for other in others) and order not in decided) or any(
@@ -70,6 +70,16 @@ def _one_cancels_other(members: Sequence[OrderRow]) -> list[Step]:
         ):
             steps.append(Step("cancel", order))
     return steps
+
+
+def _entry(entry: OrderRow, members: Sequence[OrderRow]) -> list[Step]:
+    """An entry that has fired goes at once; one whose stop has fired is called off: what it still bought had no stop."""
+    if not _is_alive(entry):
+        return []
+    fired = (triggers.WAITING, triggers.TRIGGERED)
+    if any(order.trigger_state in fired for order in members if order is not entry):
+        return [Step("cancel", entry)]
+    return [Step("release", entry, entry.quantity)] if entry.trigger_state == triggers.WAITING else []
 
 
 def _exits(entry: OrderRow, exits: Sequence[OrderRow]) -> list[Step]:
@@ -86,8 +96,10 @@ def _exits(entry: OrderRow, exits: Sequence[OrderRow]) -> list[Step]:
             steps.append(Step("activate", order, wanted))
         elif order.trigger_state == triggers.WAITING:  # first: its sibling's end was our own doing, and nobody's wish
             steps += _let_through(order, others, held)
+        elif order.trigger_state == triggers.TRIGGERED:  # let through: it only grows with what is held
+            steps += [Step("resize", order, wanted)] if wanted > order.quantity else []
         elif (
-            any(_was_cancelled(other) and other.trigger_state != triggers.WAITING for other in others)
+            any(_was_cancelled(other) for other in others)
             or wanted <= 0
             or any(other.trigger_state == triggers.WAITING and _is_alive(other) for other in others)
         ):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from orders import doubts, events, ledger, sweeps
-from orders.books import Books
+from orders.books import Books, Fenced
 from orders.rows import AttemptRow
 from orders.service import Service
 from orders.states import Mutation, Status
@@ -133,6 +133,7 @@ async def _open_books(service: Service) -> None:
     def post(books: Books) -> None:
         if books.store.account(service.account).opened_at is not None:
             return
+        books.gate(service.account, service.lease.epoch, None)  # two owners must not open them twice
         ledger.post_opening(books, service.account, {row.asset: row.total for row in money.rows})
         sequence = books.store.event_sequence(service.account)
         books.later(
@@ -144,5 +145,8 @@ async def _open_books(service: Service) -> None:
         books.later(lambda: books.store.set_opened(service.account, money.requested_at))
         books.announce("accounts", "account.opened", service.account, account=service.account)
 
-    await service.writer.run_until_committed(post)
+    try:
+        await service.writer.run_until_committed(post)
+    except Fenced:
+        raise NotYet("the lease was lost while the books were being opened") from None
     service.opened_at, service.trades_before_opening = money.requested_at, trades

@@ -134,7 +134,7 @@ async def _judge_amend(service: Service, attempt: AttemptRow, lookup: Lookup) ->
                 amendment.did_not_apply(books, order, clock.now())
             elif old.status == "cancelled":
                 amendment.left_nothing(books, order, clock.now(), "its successor never came to be")
-        elif report is not None and not is_replace and is_late and report.status == "open":
+        elif report is not None and not is_replace and is_late and report.status in {"open", "filled"}:
             amendment.did_not_apply(books, order, clock.now())
 
     await service.writer.run_until_committed(judge)
@@ -248,7 +248,7 @@ async def _check_stuck(service: Service, stuck: list[Doubt]) -> None:
     for order, attempt in stuck:
         report = await sweeps.look_up(service, order.id, source="lookup")
         is_old = (clock.now() - attempt.sent_at).total_seconds() > lag
-        if report is not None and report.status == "open" and is_old:
+        if report is not None and report.status in {"open", "filled"} and is_old:
             await service.writer.run_until_committed(partial(_cancel_did_not_apply, order_id=order.id))
 
 
