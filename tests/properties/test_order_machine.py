@@ -62,7 +62,7 @@ class Orders(RuleBasedStateMachine):
 
     @rule(target=orders, side=SIDES, quantity=QUANTITIES, outcome=st.none() | OUTCOMES)
     def take_in_and_send(self, side: str, quantity: Decimal, outcome: str | None) -> uuid.UUID:
-        order_id = self.take_in(side, quantity)
+        order_id = self._taken_in(side, quantity)
         self.send(order_id)
         if outcome is not None:
             self.answer(order_id, outcome, False)
@@ -70,6 +70,9 @@ class Orders(RuleBasedStateMachine):
 
     @rule(target=orders, side=SIDES, quantity=QUANTITIES)
     def take_in(self, side: str, quantity: Decimal) -> uuid.UUID:
+        return self._taken_in(side, quantity)
+
+    def _taken_in(self, side: str, quantity: Decimal) -> uuid.UUID:
         books = self.open_books()
         row = OrderRow(
             id=ids.new_id(), account=ACCOUNT, client_order_id=f"c{self.tick}", body_digest="", symbol=SYMBOL, side=side,
