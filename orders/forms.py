@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from django import forms
 
 from orders import requests
+from orders.models import Order
 from orders.requests import OrderRequest
+from orders.triggers import TRIGGERED
+from project.lib import decimals
 from venues.models import Account
 
-SENT = ("client_order_id", "account", "symbol", "side", "type", "quantity", "price", "time_in_force")
+SENT = (
+    "client_order_id", "account", "symbol", "side", "type", "quantity", "price", "trigger_price", "trailing_offset",
+    "time_in_force", "expires_at",
+)  # fmt: skip
+CONDITIONAL_FIELDS = ("price", "trigger_price", "trailing_offset", "time_in_force", "expires_at", "post_only")
+AMENDED = ("quantity", "price", "trigger_price", "expires_at")
+DECIMAL = {"inputmode": "decimal", "autocomplete": "off"}
+# What decides which other fields there are: a change fetches them anew.
+DECIDES = {
+    "hx-get": "/orders/new/fields/",
+    "hx-trigger": "change",
+    "hx-target": "#ticket-fields",
+    "hx-swap": "morph:outerHTML",
+}
+TYPE_LABELS = {
+    "limit": "Limit", "market": "Market", "stop": "Stop, then market", "stop_limit": "Stop, then limit",
+    "take_profit": "Take profit, then market", "take_profit_limit": "Take profit, then limit",
+    "trailing_stop": "Trailing stop, then market",
+}  # fmt: skip
+TIME_LABELS = {
+    "gtc": "Good till cancelled", "gtd": "Good till date", "ioc": "Immediate or cancel", "fok": "Fill or kill",
+}  # fmt: skip
 
 
 class Problem(Protocol):
@@ -49,22 +73,19 @@ class Ticket(forms.Form):
         widget=forms.TextInput({"list": "ticket-symbols", "autocomplete": "off", "autocapitalize": "characters"}),
     )
     side = forms.ChoiceField(choices=[("buy", "Buy"), ("sell", "Sell")], initial="buy")
-    type = forms.ChoiceField(choices=[("limit", "Limit"), ("market", "Market")], initial="limit")
-    quantity = forms.CharField(max_length=60, widget=forms.TextInput({"inputmode": "decimal", "autocomplete": "off"}))
-    price = forms.CharField(
-        max_length=60,
-        required=False,
-        label="Limit price",
-        widget=forms.TextInput({"inputmode": "decimal", "autocomplete": "off"}),
-    )
+    type = forms.ChoiceField(choices=list(TYPE_LABELS.items()), initial="limit", widget=forms.Select(DECIDES))
+    quantity = forms.CharField(max_length=60, widget=forms.TextInput(DECIMAL))
+    price = forms.CharField(max_length=60, required=False, label="Limit price", widget=forms.TextInput(DECIMAL))
+    trigger_price = forms.CharField(max_length=60, required=False, widget=forms.TextInput(DECIMAL))
+    trailing_offset = forms.CharField(max_length=60, required=False, widget=forms.TextInput(DECIMAL))
     time_in_force = forms.ChoiceField(
+        required=False, choices=list(TIME_LABELS.items()), initial="gtc", widget=forms.Select(DECIDES)
+    )
+    expires_at = forms.CharField(
+        max_length=40,
         required=False,
-        choices=[
-            ("", "Default: limit gtc, market ioc"),
-            ("gtc", "Good till cancelled"),
-            ("ioc", "Immediate or cancel"),
-            ("fok", "Fill or kill"),
-        ],
+        label="Expires at, UTC",
+        widget=forms.DateTimeInput({"type": "datetime-local", "step": "1"}),
     )
     post_only = forms.BooleanField(required=False, label="Post-only")
 
@@ -79,9 +100,9 @@ class Ticket(forms.Form):
         values = super().clean() or {}
         if self.errors:
             return values
-        payload: dict[str, object] = {
-            name: str(self.data.get(name, "")).strip() for name in SENT if self.data.get(name)
-        }
+        payload = _typed(self.data, SENT)
+        if payload.get("type") == "market" and payload.get("time_in_force") == "gtc":
+            del payload["time_in_force"]  # the form's own default, where no script has taken the field away
         if values.get("post_only"):
             payload["post_only"] = True
         try:
@@ -93,17 +114,73 @@ class Ticket(forms.Form):
     def refuse(self, problems: Iterable[Problem]) -> None:
         """Show refusals beside their fields, each with the nearest valid value."""
         for problem in problems:
-            nearest = f" Nearest valid: {problem.nearest_valid}." if problem.nearest_valid else ""
             name = problem.field if problem.field in self.fields else None
-            self.add_error(
-                name,
-                f"{problem.field} {problem.message}.{nearest}"
-                if name is None
-                else f"{problem.message[0].upper()}{problem.message[1:]}.{nearest}",
-            )
+            self.add_error(name, sentence(problem) if name else f"{problem.field}: {sentence(problem)}")
+
+    @property
+    def own_fields(self) -> list[Any]:
+        """Return the fields that belong to the chosen type and time in force, in the order they are asked for."""
+        own = fields_of(str(self["type"].value()), str(self["time_in_force"].value()))
+        wrong = [name for name in CONDITIONAL_FIELDS if name in self.errors and name not in own]
+        return [self[name] for name in (*own, *wrong)]
 
     @property
     def request(self) -> OrderRequest:
         """Return the parsed request of a valid ticket."""
         parsed: OrderRequest = self.cleaned_data["request"]
         return parsed
+
+
+class AmendForm(forms.Form):
+    """A change of an order as a person types it; a field left as it is changes nothing."""
+
+    quantity = forms.CharField(max_length=60, required=False, widget=forms.TextInput(DECIMAL))
+    price = forms.CharField(max_length=60, required=False, label="Limit price", widget=forms.TextInput(DECIMAL))
+    trigger_price = forms.CharField(max_length=60, required=False, widget=forms.TextInput(DECIMAL))
+    expires_at = forms.CharField(
+        max_length=40,
+        required=False,
+        label="Expires at, UTC",
+        widget=forms.DateTimeInput({"type": "datetime-local", "step": "1"}),
+    )
+
+    def __init__(self, order: Order, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name in AMENDED:
+            value = getattr(order, name)
+            if value is None or (name == "trigger_price" and order.trigger_state == TRIGGERED):
+                del self.fields[name]
+            else:
+                self.initial[name] = f"{value:%Y-%m-%dT%H:%M:%S}" if name == "expires_at" else decimals.write(value)
+
+    def amendment(self) -> requests.Amendment:
+        """Parse what was typed. Raises requests.Invalid."""
+        kept = [name for name in self.fields if self.data.get(name) != self.initial[name]]
+        return requests.parse_amendment(_typed(self.data, kept)) if kept else requests.Amendment()
+
+
+def sentence(problem: Problem) -> str:
+    """Write a refusal as it stands beside its field, with the nearest valid value."""
+    nearest = f" Nearest valid: {problem.nearest_valid}." if problem.nearest_valid else ""
+    return f"{problem.message[0].upper()}{problem.message[1:]}.{nearest}"
+
+
+def fields_of(kind: str, time_in_force: str) -> list[str]:
+    """Return the names of the fields an order of a type has besides those of every order."""
+    found = ["price"] if kind in requests.PRICED else []
+    found += ["trigger_price"] if kind in requests.TRIGGERED else []
+    found += ["trailing_offset"] if kind in requests.TRAILING else []
+    if kind == "market":
+        return found
+    found += ["time_in_force"]
+    found += ["expires_at"] if time_in_force == "gtd" else []
+    return found + (["post_only"] if kind == "limit" and time_in_force in ("gtc", "gtd") else [])
+
+
+def _typed(data: Mapping[str, Any], names: Iterable[str]) -> dict[str, object]:
+    """Return what was typed into fields; the browser's times have no offset: here they are UTC."""
+    typed: dict[str, object] = {name: str(data.get(name, "")).strip() for name in names if data.get(name)}
+    if "expires_at" in typed:
+        text = str(typed["expires_at"])
+        typed["expires_at"] = text if text.endswith("Z") or "+" in text else f"{text}+00:00"
+    return typed

@@ -70,7 +70,8 @@ def accept(request: OrderRequest, account: Account, *, source: str) -> Accepted:
     proposal = proposal_of(request)
     verdict = checks.decide(proposal, risk_facts(account, instrument))
     row = row_of(request, instrument, source)
-    row.trigger_state = ARMED if is_watched_here(request, can) else ""
+    is_dated_market = request.time_in_force == "gtd" and request.price is None
+    row.trigger_state = ARMED if is_watched(request.type, can, is_dated_market=is_dated_market) else ""
     failpoints.reach("P0")
     try:
         with store.transaction() as books:
@@ -152,13 +153,12 @@ def misfits(
     ]  # fmt: skip
 
 
-def is_watched_here(request: OrderRequest, can: Capabilities) -> bool:
-    """Say whether we watch for a conditional order's trigger, because the venue cannot or not until the time asked."""
-    if request.type not in CONDITIONAL:
-        return False
-    # a venue that knows good till date knows it of orders with a limit price alone
-    ends_by_us = request.time_in_force == "gtd" and request.price is None and "GTD" in can.times_in_force
-    return request.type not in can.order_types or ends_by_us
+def is_watched(kind: str, can: Capabilities, *, is_dated_market: bool) -> bool:
+    """Say whether we watch for the trigger of this type of order, because the venue cannot or not until the time asked.
+
+    A venue that knows good till date knows it of orders with a limit price alone.
+    """
+    return kind in CONDITIONAL and (kind not in can.order_types or (is_dated_market and "GTD" in can.times_in_force))
 
 
 def _changes(order: Order, amendment: Amendment) -> dict[str, str]:

@@ -22,7 +22,7 @@ TABS: dict[str, tuple[str, frozenset[str]]] = {
 COUNTED = ("working", "unknown")
 BALANCES_MAX = 1000
 EXPORT_HEAD = (
-    "id", "client_order_id", "account", "symbol", "side", "type", "time_in_force", "quantity", "price",
+    "id", "client_order_id", "account", "symbol", "side", "type", "time_in_force", "quantity", "price", "trigger_price",
     "filled_quantity", "leaves_quantity", "average_price", "status", "mutation", "reason_code", "reason_message",
     "venue_order_id", "source", "created_at", "updated_at",
 )  # fmt: skip
@@ -42,6 +42,15 @@ def orders(filters: Mapping[str, str]) -> QuerySet[Order]:
     if text := filters.get("client_order_id", "").strip():
         found = found.filter(Q(client_order_id__startswith=text) | Q(venue_order_id=text))
     return found
+
+
+def siblings(order: Order) -> list[Order]:
+    """Return the orders of an order's group in the order they were made, itself among them; none without a group."""
+    if order.group_id is None:
+        return []
+    return list(
+        Order.objects.filter(group_id=order.group_id).select_related("account__venue").order_by("created_at", "id")
+    )
 
 
 def tab_counts() -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The blotter, one order, and the wish to cancel it."""
+"""The blotter, one order, and the wishes to amend or cancel it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 
-from orders import intake, queries, states
+from orders import intake, queries, requests, states
+from orders.forms import AmendForm, sentence
 from orders.models import Intent, Order
 from project.lib import access, clock, ids, pages
 from venues.models import Account
@@ -55,21 +56,28 @@ def blotter(request: HttpRequest) -> HttpResponseBase:
 
 @pages.page()
 def order(request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
-    found = get_object_or_404(Order.objects.select_related("account__venue"), pk=order_id)
+    found = get_object_or_404(Order.objects.select_related("account__venue", "group"), pk=order_id)
     _mark_waiting([found])
+    return _show(request, found, AmendForm(found))
+
+
+def _show(request: HttpRequest, found: Order, form: AmendForm, status: int = 200) -> HttpResponse:
+    may_amend = states.Status(found.status) not in states.TERMINAL and not found.is_external
     context = {
         "order": found,
+        "form": form if may_amend else None,
+        "siblings": queries.siblings(found),
         "now": clock.now(),
         "events": list(found.events.order_by("sequence")),
         "attempts": list(found.attempts.order_by("sent_at", "id")),
         "fills": list(found.fills.order_by("executed_at", "id")),
-        "intents": list(found.intents.order_by("requested_at")),
+        "wishes": list(found.intents.filter(action__in=["amend", "cancel"]).order_by("-requested_at")),
         "letters": [
             {"explanation": letter.explanation, "url": f"/dead-letters/{letter.id}/"}
             for letter in found.dead_letters.filter(status="open").order_by("-created_at")
         ],
     }
-    return pages.render(request, "orders/detail.html", context, {"order": "orders/_order.html"})
+    return pages.render(request, "orders/detail.html", context, {"order": "orders/_order.html"}, status=status)
 
 
 @pages.page()
@@ -92,6 +100,24 @@ def cancel(request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
     if request.headers.get("HX-Request"):
         return _row(request, order_id)
     return pages.done(request, "Cancel requested. The order may still fill until the venue confirms.", back)
+
+
+@pages.command("orders")
+def amend(request: HttpRequest, order_id: uuid.UUID) -> HttpResponse:
+    found = get_object_or_404(Order.objects.select_related("account__venue", "group"), pk=order_id)
+    form, back = AmendForm(found, request.POST), f"/orders/{order_id}/"
+    try:
+        intent = intake.request_amendment(found, form.amendment(), actor=access.caller(request).actor)
+    except requests.Invalid as error:
+        for problem in error.problems:
+            form.add_error(problem.field if problem.field in form.fields else None, sentence(problem))
+        _mark_waiting([found])
+        return _show(request, found, form, status=422)
+    except intake.NotAmendable as error:
+        return pages.refused(request, str(error), back)
+    if intent is None:
+        return pages.done(request, "Nothing differs from the order as it is; nothing was asked.", back)
+    return pages.done(request, "Change requested. The order stands as it was until the venue confirms.", back)
 
 
 @pages.command("orders")
@@ -121,8 +147,9 @@ def _row(request: HttpRequest, order_id: uuid.UUID, status: int = 200) -> HttpRe
 
 
 def _mark_waiting(rows: list[Order]) -> None:
-    asked = Intent.objects.filter(order__in=[row.pk for row in rows], action="cancel", done_at=None)
-    waiting = set(asked.values_list("order_id", flat=True))
+    wishes = Intent.objects.filter(order__in=[row.pk for row in rows], action__in=["amend", "cancel"], done_at=None)
+    asked = set(wishes.values_list("order_id", "action"))
     for row in rows:
-        row.cancel_requested = row.pk in waiting or row.mutation.startswith("cancel")  # type: ignore[attr-defined]
+        row.cancel_requested = (row.pk, "cancel") in asked or row.mutation.startswith("cancel")  # type: ignore[attr-defined]
+        row.is_asked = row.cancel_requested or (row.pk, "amend") in asked or row.mutation != "none"  # type: ignore[attr-defined]
         row.may_cancel = states.Status(row.status) not in states.TERMINAL and not row.cancel_requested  # type: ignore[attr-defined]

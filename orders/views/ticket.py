@@ -12,9 +12,12 @@ from orders.forms import Ticket, new_client_order_id
 from orders.models import Order
 from project.lib import access, decimals, pages
 from risk import halts
+from venues import capabilities
 from venues.models import Account
 
-SHOWN = ("account", "symbol", "side", "type", "quantity", "price")
+SHOWN = (
+    "account", "symbol", "side", "type", "quantity", "price", "trigger_price", "trailing_offset", "time_in_force", "expires_at",
+)  # fmt: skip
 
 
 @pages.page(writes="orders")
@@ -33,11 +36,17 @@ def preview(request: HttpRequest) -> HttpResponse:
     return HttpResponse(pages.fragment(request, "orders/_preview.html", _preview(request.GET)))
 
 
+@pages.page()
+def fields(request: HttpRequest) -> HttpResponse:
+    form = Ticket(initial={**_initial(request), "post_only": "post_only" in request.GET})
+    return HttpResponse(pages.fragment(request, "orders/_ticket_fields.html", {"form": form}))
+
+
 def _initial(request: HttpRequest) -> dict[str, Any]:
     values = {name: request.GET[name] for name in SHOWN if name in request.GET}
     codes = dict(Account.objects.order_by("-code").values_list("status", "code"))
     values.setdefault("account", codes.get("ready") or next(iter(codes.values()), ""))
-    return {"side": "buy", "type": "limit", **values, "client_order_id": new_client_order_id()}
+    return {"side": "buy", "type": "limit", "time_in_force": "gtc", **values, "client_order_id": new_client_order_id()}
 
 
 def _send(request: HttpRequest, form: Ticket) -> HttpResponse | None:
@@ -73,17 +82,27 @@ def _preview(values: Any) -> dict[str, Any]:
     symbols = queries.instruments(account.venue_id)
     instrument = next((one for one in symbols if one.symbol == values.get("symbol")), None)
     quantity, typed = _amount(values.get("quantity")), _amount(values.get("price"))
-    price = typed if values.get("type") != "market" else None
-    price = price or (instrument.last_price if instrument else None)
+    typed = typed if values.get("type") in requests.PRICED else _amount(values.get("trigger_price"))
+    typed = typed if values.get("type") in (*requests.PRICED, *requests.TRIGGERED) else None
+    price = typed or (instrument.last_price if instrument else None)
     return {
         "account": account,
         "symbols": symbols,
         "instrument": instrument,
         "notional": quantity * price if quantity and price else None,
-        "is_estimate": typed is None or values.get("type") == "market",
+        "is_estimate": typed is None,
+        "is_watched": _is_watched(account, values),
         "balances": queries.free_balances(account, (instrument.base, instrument.quote)) if instrument else [],
         "state": halts.state_for(account.code, account.venue_id),
     }
+
+
+def _is_watched(account: Account, values: Any) -> bool:
+    can = capabilities.for_exchange(account.venue.exchange, account.venue.quirks)
+    kind = str(values.get("type"))
+    return intake.is_watched(
+        kind, can, is_dated_market=values.get("time_in_force") == "gtd" and kind not in requests.PRICED
+    )
 
 
 def _amount(text: Any) -> Decimal | None:

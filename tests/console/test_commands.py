@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.test import Client
 
+from orders import group_intake, group_requests
 from orders.models import DeadLetter, Intent, Order, Posting
 from project.lib.models import ApiToken, AuditEntry
 from reconciliation.models import Break, Run
@@ -82,6 +84,76 @@ def test_the_ticket_names_the_field_and_the_nearest_value(
     assert not Order.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("kind", "time_in_force", "shown"),
+    [
+        ("limit", "gtc", ["price", "time_in_force", "post_only"]), ("market", "gtc", []),
+        ("limit", "gtd", ["price", "time_in_force", "expires_at", "post_only"]), ("limit", "fok", ["price", "time_in_force"]),
+        ("stop", "gtc", ["trigger_price", "time_in_force"]),
+        ("stop_limit", "gtd", ["price", "trigger_price", "time_in_force", "expires_at"]),
+        ("trailing_stop", "gtc", ["trailing_offset", "time_in_force"]),
+    ],
+)  # fmt: skip
+def test_the_ticket_asks_for_what_belongs_to_the_type(
+    account: Account, sign_in: SignIn, kind: str, time_in_force: str, shown: list[str]
+) -> None:
+    answer = sign_in("trader").get(
+        "/orders/new/fields/", {"type": kind, "time_in_force": time_in_force, "price": "123.5"}
+    )
+    text = answer.content.decode()
+    assert re.findall(r'name="(\w+)"', text) == shown
+    assert ('value="123.5"' in text) is ("price" in shown)
+
+
+def test_a_conditional_order_from_the_ticket(account: Account, sign_in: SignIn) -> None:
+    client = sign_in("trader")
+    values = {
+        **TICKET,
+        "type": "stop_limit",
+        "trigger_price": "65000",
+        "price": "65100",
+        "time_in_force": "gtd",
+        "expires_at": "2050-01-31T12:00",
+    }
+    client.post("/orders/new/", values)
+    order = Order.objects.get()
+    assert (order.type, order.trigger_price, order.time_in_force) == ("stop_limit", Decimal(65000), "gtd")
+    assert order.expires_at == datetime(2050, 1, 31, 12, tzinfo=UTC)
+    trailing = {**TICKET, "client_order_id": "web-2", "type": "trailing_stop", "price": "", "trailing_offset": "150"}
+    client.post("/orders/new/", trailing)
+    page = client.get(f"/orders/{Order.objects.get(type='trailing_stop').id}/").content.decode()
+    assert "armed: the owner watches the price" in page and "Trails by" in page
+
+
+def test_a_change_asked_for_on_the_page(account: Account, sign_in: SignIn) -> None:
+    client = sign_in("trader")
+    client.post("/orders/new/", TICKET)
+    order = Order.objects.get()
+    url, page = f"/orders/{order.id}/amendment/", f"/orders/{order.id}/"
+    same = {"quantity": "0.5", "price": client.get(page).context["form"].initial["price"]}
+    client.post(url, same)
+    assert not Intent.objects.exists() and "nothing was asked" in flashed(client)
+    wrong = client.post(url, {**same, "price": "64000.001"})
+    assert wrong.status_code == 422 and "Nearest valid: 64000" in wrong.content.decode()
+    client.post(url, {**same, "quantity": "0.7"})
+    assert Intent.objects.get().data == {"quantity": "0.7"}
+    shown = client.get(page).content.decode()
+    assert "waits for the owner" in shown and "Another change is under way" in shown
+    client.post(url, {**same, "quantity": "0.9"})
+    assert "under way" in flashed(client) and Intent.objects.count() == 1
+    Intent.objects.update(done_at=order.created_at, result="amended")
+    assert "amended" in client.get(page).content.decode()
+
+
+def test_an_order_shows_its_group(account: Account, sign_in: SignIn) -> None:
+    body = {"client_group_id": "desk-7", "account": account.code, "kind": "bracket", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.5",
+            "entry": {"type": "limit", "price": "64000"}, "take_profit": {"price": "66000"}, "stop": {"trigger_price": "63000"}}  # fmt: skip
+    group_intake.accept(group_requests.parse(body), account, source="test")
+    entry = Order.objects.get(group_role="entry")
+    page = sign_in("viewer").get(f"/orders/{entry.id}/").content.decode()
+    assert "Group: bracket" in page and page.count('id="sibling-') == 3 and page.count("dormant") >= 2
+
+
 def test_cancel_from_the_row_answers_with_the_row(account: Account, sign_in: SignIn) -> None:
     client = sign_in("trader")
     client.post("/orders/new/", TICKET)
@@ -111,7 +183,7 @@ def test_every_change_needs_its_role_and_a_token(account: Account, sign_in: Sign
     viewer, strict = sign_in("viewer"), Client(enforce_csrf_checks=True)
     strict.force_login(factories.UserFactory(role="admin"))
     for path in (
-        "/orders/new/", f"/orders/{order.id}/cancellation/", f"/dead-letters/{letter.id}/look/", f"/dead-letters/{letter.id}/binding/",
+        "/orders/new/", f"/orders/{order.id}/cancellation/", f"/orders/{order.id}/amendment/", f"/dead-letters/{letter.id}/look/", f"/dead-letters/{letter.id}/binding/",
         f"/dead-letters/{letter.id}/absence/", f"/breaks/{difference.id}/explanation/", f"/breaks/{difference.id}/adjustment/",
         f"/breaks/{difference.id}/note/", "/reconciliation/runs/", "/venues/", "/accounts/", f"/accounts/{account.code}/key/",
         f"/accounts/{account.code}/activation/", f"/venues/{account.venue_id}/live/", "/risk/", "/risk/halts/",
@@ -127,6 +199,7 @@ def test_commands_are_not_done_by_looking(account: Account, sign_in: SignIn) -> 
     order, halt = factories.OrderFactory(account=account), factories.HaltFactory()
     for path in (
         f"/orders/{order.id}/cancellation/",
+        f"/orders/{order.id}/amendment/",
         f"/risk/halts/{halt.id}/release/",
         "/risk/halts/",
         "/reconciliation/runs/",
