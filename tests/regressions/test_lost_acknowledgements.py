@@ -33,6 +33,8 @@ async def test_hb_8457_dns_outage_keeps_order_unknown(rig: Rig) -> None:
     await rig.compared("open_orders")
     during = [(await rig.fresh(order)).status for order in acknowledged + lost]
     assert during == ["open"] * 3 + ["unknown"] * 3
+    counted = await rig.of(lambda: set(Attempt.objects.values_list("lookups_absent", "resolution", "outcome")))
+    assert counted == {(0, "", "accepted"), (0, "", "unknown")}  # to fail to ask is not to be told "not there"
     assert (await rig.submitted()).status == "queued"  # proved not sent: it waits for its turn
     back()
     rig.end_pauses()
