@@ -63,6 +63,7 @@ async def test_krakenex_21_nonce_of_concurrent_requests(rig: Rig) -> None:
     """veox/python3-krakenex #21: requests at the same time gave "invalid nonce"; here they rise in order of arrival."""
     desk = Desk(rig.venue, rig.world, rig.service.gateway)
     orders = [desk.order(quantity=D("0.001"), window_ms=20_000) for _ in range(30)]
+    rig.fault("hang", "create_order", params={"seconds": 0.3, "when": "before"})  # the first is on its way for long
     answers, reads = await asyncio.gather(
         asyncio.gather(*(rig.service.gateway.place(order) for order in orders)),
         asyncio.gather(*(rig.service.gateway.read("balances") for _ in range(10))),
