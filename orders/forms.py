@@ -20,6 +20,7 @@ SENT = (
     "time_in_force", "expires_at",
 )  # fmt: skip
 CONDITIONAL_FIELDS = ("price", "trigger_price", "trailing_offset", "time_in_force", "expires_at", "post_only")
+TIMING = ("time_in_force", "expires_at", "post_only")
 AMENDED = ("quantity", "price", "trigger_price", "expires_at")
 DECIMAL = {"inputmode": "decimal", "autocomplete": "off"}
 # What decides which other fields there are: a change fetches them anew.
@@ -118,10 +119,19 @@ class Ticket(forms.Form):
             self.add_error(name, sentence(problem) if name else f"{problem.field}: {sentence(problem)}")
 
     @property
+    def own_rows(self) -> list[list[Any]]:
+        """Return the fields that belong to the chosen type: prices in one row, how long it works in another."""
+        own = self.own_fields
+        rows = [[one for one in own if (one.name in TIMING) is is_timing] for is_timing in (False, True)]
+        return [row for row in rows if row]
+
+    @property
     def own_fields(self) -> list[Any]:
         """Return the fields that belong to the chosen type and time in force, in the order they are asked for."""
         own = fields_of(str(self["type"].value()), str(self["time_in_force"].value()))
-        wrong = [name for name in CONDITIONAL_FIELDS if name in self.errors and name not in own]
+        wrong = [name for name in CONDITIONAL_FIELDS if self.is_bound and name in self.errors and name not in own]
+        for name in own:
+            self.fields[name].required = name != "post_only"  # to be seen: what is missing is judged by the parser
         return [self[name] for name in (*own, *wrong)]
 
     @property
@@ -151,6 +161,7 @@ class AmendForm(forms.Form):
             if value is None or (name == "trigger_price" and order.trigger_state == TRIGGERED):
                 del self.fields[name]
             else:
+                self.fields[name].required = True
                 self.initial[name] = f"{value:%Y-%m-%dT%H:%M:%S}" if name == "expires_at" else decimals.write(value)
 
     def amendment(self) -> requests.Amendment:

@@ -121,6 +121,8 @@ def request_amendment(order: Order, amendment: Amendment, *, actor: str) -> Inte
             raise NotAmendable(f"the order is {order.status.replace('_', ' ')} already; nothing is left to change")
         if order.is_external:
             raise NotAmendable("the order was placed at the venue by somebody else; it can be cancelled, not changed")
+        if order.type in requests.TRAILING and not order.trigger_state and Status(order.status) not in states.LOCAL:
+            raise NotAmendable("the venue changes no trailing stop that it watches; cancel it and post a new one")
         wanted = _changes(order, amendment)
         waiting = list(Intent.objects.filter(order=order, action__in=["amend", "cancel"], done_at=None))
         if wanted and any(intent.action == "amend" and intent.data == wanted for intent in waiting):

@@ -197,8 +197,9 @@ def test_no_amend_while_another_change_is_under_way(api: APIClient, instrument: 
     location = post(api)["Location"]
     Order.objects.update(mutation=mutation, status="open")
     assert api.patch(location, {"price": "59000"}, format="json").status_code == 409
-    Order.objects.update(mutation="none", is_external=True)
-    assert api.patch(location, {"price": "59000"}, format="json").status_code == 409
+    for unchangeable in ({"is_external": True}, {"is_external": False, "type": "trailing_stop", "price": None}):
+        Order.objects.update(mutation="none", **unchangeable)
+        assert api.patch(location, {"quantity": "0.02"}, format="json").status_code == 409
 
 
 def test_every_conditional_order_is_shown_with_its_own_fields(api: APIClient, instrument: Instrument) -> None:
