@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 from django.core.management import call_command
 
-from orders import amendment, doubts, intake, requests, store
+from orders import amendment, doubts, intake, requests, resolver, store
 from orders.models import Anomaly, Attempt, Fill, Intent, Order
 from orders.service import Service
 from orders.states import Status
@@ -210,7 +210,13 @@ def test_cancel_and_new_sends_nothing_when_all_filled_on_the_way(service: Servic
     made = begun(service, intent)
     apply(order, fill("t-1", "1"))
     assert finish(made, intent, Answer(outcome="accepted"))
-    assert shown(order)[:2] == ("filled", "none") and intent.result == "the order is filled"
+    assert shown(order)[:2] == (
+        "partially_filled",
+        "amend_pending",
+    )  # it is filled when the venue says that it was no more
+    with store.transaction() as books:
+        resolver._cancel_did_not_apply(books, order.pk)
+    assert shown(order)[:2] == ("filled", "none") and order.attempts.filter(action="submit").count() == 1
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -237,14 +243,22 @@ def test_a_refused_amend_leaves_the_order_as_it_was(
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_fill_during_an_amend_settles_it(service: Service, account: Account, way: How) -> None:
+@pytest.mark.parametrize("code", ["rejected", "not_sent", "unknown"])
+def test_a_fill_during_an_amend_ends_the_order_when_the_amend_is_settled(
+    service: Service, account: Account, way: How, code: Any
+) -> None:
     at_way(service, way)
     order = opened(service, account)
-    intent = wish(order, price="59000")
+    intent = wish(order, quantity="2")
     made = begun(service, intent)
     apply(order, fill("t-1", "1"))
-    assert shown(order)[:2] == ("filled", "none")
-    assert finish(made, intent, LOST) and "filled" in intent.result
+    assert shown(order)[:2] == ("partially_filled", "amend_pending")  # it may want two by now
+    assert finish(made, intent, Answer(outcome=code, code="ANY"))
+    if code == "unknown":
+        assert shown(order)[:2] == ("partially_filled", "amend_unknown")
+        with store.transaction() as books:
+            amendment.did_not_apply(books, books.order(order.pk), clock.now())
+    assert shown(order)[:3] == ("filled", "none", D(1))
     with store.transaction() as books:
         assert doubts.unresolved(books, account.code) == []
 
