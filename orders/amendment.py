@@ -220,9 +220,11 @@ def _live_leg(books: Books, order: OrderRow) -> AttemptRow | None:
 def _proposal(order: OrderRow, intent: IntentRow) -> checks.Proposal:
     quantity = Decimal(intent.data.get("quantity", order.quantity)) - order.filled_quantity
     price = Decimal(intent.data["price"]) if "price" in intent.data else order.price
+    trigger = Decimal(intent.data["trigger_price"]) if "trigger_price" in intent.data else order.trigger_price
     return checks.Proposal(
-        side=order.side, type=order.type, quantity=quantity, price=price, reduce_only=order.reduce_only
-    )
+        side=order.side, type=order.type, quantity=quantity, price=price, reduce_only=order.reduce_only,
+        trigger_price=None if order.trigger_state else trigger,
+    )  # fmt: skip
 
 
 def _message(

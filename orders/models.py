@@ -16,6 +16,7 @@ ZERO = Decimal(0)
 
 # Append-only rows carry their order's or fill's account without a foreign key of its own: the check cost more than the
 # row (a quarter of what booking a fill costs the database), and `verify_ledger` and `replay --check` prove the same.
+# Foreign keys that an index of the model begins with have none of their own: Django would make two for each.
 
 
 def money(**options: Any) -> models.DecimalField[Decimal, Decimal]:
@@ -27,7 +28,7 @@ class Order(models.Model):
     """An order intent and where it stands. Written by orders.events alone; a projection of its events."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="orders")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="orders", db_index=False)
     client_order_id = models.CharField(max_length=64)
     body_digest = models.CharField(max_length=64)
     symbol = models.CharField(max_length=64)
@@ -131,9 +132,11 @@ class OrderGroup(models.Model):
 class OrderEvent(models.Model):
     """One thing that happened to an order, in the account's own gapless sequence. Append only."""
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="events", db_constraint=False)
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="events", db_constraint=False, db_index=False
+    )
     sequence = models.BigIntegerField()
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events", db_index=False)
     kind = models.CharField(max_length=32)
     status_before = models.CharField(max_length=16, blank=True, default="")
     status_after = models.CharField(max_length=16, blank=True, default="")
@@ -152,8 +155,10 @@ class Attempt(models.Model):
     """One wire action, committed before its first byte leaves."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="attempts")
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="attempts", db_constraint=False)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="attempts", db_index=False)
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="attempts", db_constraint=False, db_index=False
+    )
     action = models.CharField(max_length=8)
     venue_client_id = models.CharField(max_length=40)
     epoch = models.BigIntegerField()
@@ -218,7 +223,9 @@ class Fill(models.Model):
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="fills")
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="fills", db_constraint=False)
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="fills", db_constraint=False, db_index=False
+    )
     symbol = models.CharField(max_length=64)
     side = models.CharField(max_length=4)
     price = money()
@@ -299,7 +306,9 @@ class Posting(models.Model):
 
     entry = models.UUIDField()
     leg = models.PositiveSmallIntegerField()
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="postings", db_constraint=False)
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="postings", db_constraint=False, db_index=False
+    )
     asset = models.CharField(max_length=32)
     book = models.CharField(max_length=16, choices=Book.choices)
     amount = money()

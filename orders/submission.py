@@ -125,12 +125,9 @@ def finish(books: Books, begun: Begun, answer: Answer, received_at: datetime) ->
 
 def _proposal(order: OrderRow) -> checks.Proposal:
     return checks.Proposal(
-        side=order.side,
-        type=order.type,
-        quantity=order.leaves_quantity,
-        price=order.price,
-        reduce_only=order.reduce_only,
-    )
+        side=order.side, type=order.type, quantity=order.leaves_quantity, price=order.price, reduce_only=order.reduce_only,
+        trigger_price=None if order.trigger_state else order.trigger_price,
+    )  # fmt: skip
 
 
 def _message(order: OrderRow, venue: Capabilities, client_id: str, stamp_ms: int, window_ms: int) -> PlaceOrder:

@@ -181,10 +181,10 @@ async def adopt_unmatched(service: Service, unmatched: Sequence[OrderReport | Fi
             order = matching.find(books, service.account, report) or matching.adopt(
                 books, service.account, order_report
             )
+            if order is not None:  # first whose order it is: a trade alone does not say that it belongs to a successor
+                events.apply_report(books, order, order_report, source="rest", received_at=clock.now())
             if order is not None and isinstance(report, FillReport):
                 events.apply_fill(books, order, report, source="rest", received_at=clock.now())
-            if order is not None:
-                events.apply_report(books, order, order_report, source="rest", received_at=clock.now())
 
         await service.writer.run_until_committed(take)
 

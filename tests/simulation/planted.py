@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from decimal import Decimal
@@ -31,6 +32,7 @@ from orders.books import Books
 from orders.rows import OrderRow
 from orders.states import Mutation, Status
 from project.lib import clock, ids
+from tests.simulation import run
 from tests.simulation.gateway import SimGateway
 from tests.simulation.memory import MemoryLeases
 from tests.simulation.store import MemoryStore
@@ -317,3 +319,16 @@ BUGS: Mapping[str, Planted] = {
     "two mutations in flight": _plant(cancellation, "begin", _second_mutation_in_flight),
     "rows of a failed commit kept in the cache": _plant(books.Books, "abandon", _abandoned_rows_kept),
 }
+
+
+def table(seeds_max: int) -> Iterator[str]:
+    """Yield one line per planted bug: which world caught it, and the promise that broke there."""
+    yield "| planted bug | seed | promise |\n|---|---|---|"
+    for name, planted in BUGS.items():
+        caught = run.find(range(seeds_max), planted)
+        yield f"| {name} | {caught[0]} | {caught[1].rule} |" if caught else f"| {name} | not caught | |"
+
+
+if __name__ == "__main__":
+    for line in table(200):
+        sys.stdout.write(line + "\n")
