@@ -248,10 +248,9 @@ async def test_the_general_way_places_triggers_and_reads_them(general: tuple[Ccx
     assert report.type in (kind, None)  # of a stop at binance ccxt says no more than that it has a trigger
 
 
+@pytest.mark.parametrize("paper_world", ["kraken"], indirect=True)  # at binance ccxt's edit_order is a cancel-replace
 async def test_the_general_way_amends_in_place(general: tuple[CcxtAdapter, Desk]) -> None:
     adapter, desk = general
-    if desk.world.exchange == "binance":
-        pytest.skip("ccxt's edit_order is a cancel-replace there")
     order = desk.order()
     placed = await adapter.place(order)
     answer = await adapter.amend(change_of(order, placed.venue_order_id, price=Decimal("49000")))

@@ -137,7 +137,8 @@ def fill(row: Mapping[str, Any]) -> FillReport:
 
 
 def _time(row: Mapping[str, Any], key: str) -> datetime | None:
-    return rows.milliseconds(row, key) if row.get(key) else None
+    # ccxt passes on Binance's -1 for "not working yet": an order whose trigger has not fired has no such time
+    return rows.milliseconds(row, key) if row.get(key) not in (None, 0, -1) else None
 
 
 def balances(reply: Mapping[str, Any]) -> list[Any]:
