@@ -52,12 +52,10 @@ def create_account(*, code: str, venue: Venue, label: str = "", actor: str) -> A
     _check_code(code)
     if len(label) > LABEL_CHARACTERS_MAX:
         raise Invalid("label", "TOO_LONG", f"A label has at most {LABEL_CHARACTERS_MAX} characters.")
-    if not capabilities.for_exchange(venue.exchange).is_tradable:
-        raise Invalid(
-            "venue",
-            "NOT_TRADABLE",
-            f"{venue.exchange} has no list of an account's own trades, so fills could not be proved. Choose another exchange.",
-        )
+    can = capabilities.for_exchange(venue.exchange)
+    if not can.is_tradable:
+        message = f"No order may go to {venue.exchange}: {can.refusal}. Choose another exchange."
+        raise Invalid("venue", "NOT_TRADABLE", message)
     with feed.transaction():
         if Account.objects.filter(code=code).exists():
             raise Invalid("code", "TAKEN", f"There is an account {code!r} already. Choose another code.")
@@ -117,8 +115,13 @@ def target(venue: Venue) -> VenueTarget:
     """Return what a gateway needs to know about a venue."""
     return VenueTarget(
         code=venue.code, exchange=venue.exchange, rest_url=venue.rest_url, ws_url=venue.ws_url, sandbox=venue.sandbox,
-        may_trade=venue.may_trade, quirks=tuple(venue.quirks),
+        may_trade=venue.may_trade, quirks=tuple(venue.quirks), limits=declared_limits(venue.limits),
     )  # fmt: skip
+
+
+def declared_limits(limits: dict[str, float]) -> tuple[tuple[float, float], ...]:
+    """Return what a test server is said to allow an address, as (per second, burst); nothing when nothing is said."""
+    return ((float(limits["per_second"]), float(limits.get("burst", limits["per_second"]))),) if limits else ()
 
 
 def nearest_exchange(exchange: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,8 +14,8 @@ from rest_framework.response import Response
 
 from project.lib import audit, feed, problems
 from project.lib.rest import Filter, Listing, Rows, View, choices
-from venues import accounts, capabilities, credentials
-from venues.models import Account, AccountStatus, Credential, Instrument, Venue
+from venues import accounts, capabilities, credentials, keys
+from venues.models import Account, AccountStatus, Credential, Instrument, StreamSession, Venue
 from venues.serializers import (
     AccountInput,
     AccountOutput,
@@ -23,8 +24,10 @@ from venues.serializers import (
     KeyInput,
     KeyOutput,
     LiveInput,
+    StreamSessionOutput,
     VenueInput,
     VenueOutput,
+    WaiverInput,
 )
 
 
@@ -59,13 +62,14 @@ class Venues(Listing, VenueRows):
         refuse_limited(self)
         wanted = self.read(VenueInput)
         quirks, actor = checked_quirks(wanted.pop("quirks"), wanted["rest_url"]), self.caller().actor
+        limits = checked_limits(wanted.pop("limits"), wanted["rest_url"])
         try:
             with feed.transaction():
                 venue = accounts.create_venue(**wanted, actor=actor)
-                if quirks:
-                    venue.quirks = quirks
-                    venue.save(update_fields=["quirks"])
-                    audit.record(actor, "venue.quirks_set", venue.code, {"quirks": quirks})
+                if quirks or limits:
+                    venue.quirks, venue.limits = quirks, limits
+                    venue.save(update_fields=["quirks", "limits"])
+                    audit.record(actor, "venue.quirks_set", venue.code, {"quirks": quirks, "limits": limits})
         except accounts.Invalid as refusal:
             raise problems.from_field_problems([refusal]) from None
         return self.written(venue, 201, {"Location": request.build_absolute_uri(f"{venue.pk}/")})
@@ -139,7 +143,7 @@ class OneAccount(AccountRows):
 
 
 class Keys(Listing):
-    """Put a new API key in place of the former one; list what is known of the keys."""
+    """Enter a new API key; while another one serves the account it is proved first. List what is known of the keys."""
 
     resource = "keys"
     queryset = Credential.objects.all()
@@ -162,7 +166,8 @@ class Keys(Listing):
         account = self.account_scope(code, Account.objects.all(), "code")
         key = self.read(KeyInput)
         try:
-            credential = credentials.seal(account, **key, created_by=self.caller().actor)
+            caller = self.caller()
+            credential = credentials.seal(account, **key, created_by=caller.actor, person=caller.person)
         except credentials.BadKey as refusal:
             raise problems.refused_fields([problems.field_error(refusal.field, "INVALID", str(refusal))]) from None
         except FileNotFoundError:
@@ -172,6 +177,43 @@ class Keys(Listing):
             )
             raise problems.Problem(503, "SECRETS_MISSING", detail) from None
         return self.written(credential, 201)
+
+
+class OneKey(Rows):
+    """One API key, without the key."""
+
+    resource = "keys"
+    queryset = Credential.objects.all()
+    serializer_class = KeyOutput
+
+    def key(self, code: str, id: uuid.UUID) -> Any:
+        """Return a key of an account. Raises Problem."""
+        self.account_scope(code, Account.objects.all(), "code")
+        return self.one("key", id=id, account_id=code)
+
+    @extend_schema(responses=KeyOutput)
+    def get(self, request: Request, code: str, id: uuid.UUID) -> Response:
+        return self.written(self.key(code, id))
+
+    @extend_schema(responses=KeyOutput)
+    def delete(self, request: Request, code: str, id: uuid.UUID) -> Response:
+        return self.written(keys.withdraw(self.key(code, id), actor=self.caller().actor))
+
+
+class Waiver(OneKey):
+    """A second person lets a key be used although the venue does not say what it may do."""
+
+    resource = "waivers"
+    http_method_names = ["post"]
+
+    @extend_schema(request=WaiverInput, responses={200: KeyOutput})
+    def post(self, request: Request, code: str, id: uuid.UUID) -> Response:
+        key, caller = self.key(code, id), self.caller()
+        reason = self.read(WaiverInput)["reason"]
+        try:
+            return self.written(keys.waive(key, person=caller.person, actor=caller.actor, reason=reason))
+        except keys.Refused as refusal:
+            raise problems.conflict(refusal.code, f"Nothing was changed. {refusal.message}") from None
 
 
 class Activation(AccountRows):
@@ -191,6 +233,20 @@ class Activation(AccountRows):
         return self.written(
             accounts.request_activation(account, actor=self.caller().actor, waive_probe=waive_probe), 202
         )
+
+
+class StreamSessions(Listing):
+    """The connections of streams: when each stood, why it ended, how long it took to come back."""
+
+    resource = "stream-sessions"
+    queryset = StreamSession.objects.all()
+    serializer_class = StreamSessionOutput
+    ordering = ("-id",)
+    filters: Mapping[str, Filter] = {
+        "account": Filter(path="account_id", kind="account"),
+        "kind": Filter(path="kind", choices=choices(["private", "book"])),
+        "symbol": Filter(path="symbol"),
+    }
 
 
 class Instruments(Listing):
@@ -231,6 +287,14 @@ def checked_quirks(names: list[str], rest_url: str) -> list[str]:
     if problem is not None:
         raise problems.refused_fields([problem])
     return list(dict.fromkeys(names))
+
+
+def checked_limits(limits: dict[str, float], rest_url: str) -> dict[str, float]:
+    """Return the limits a test server declares. Raises Problem for a real exchange, whose limits are known."""
+    if limits and not rest_url:
+        message = "Only a server with an address of its own (rest_url) declares limits; a real exchange's are known."
+        raise problems.refused_fields([problems.field_error("limits", "LIMITS_NEED_REST_URL", message)])
+    return dict(limits)
 
 
 def refuse_limited(view: View) -> None:

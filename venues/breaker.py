@@ -42,6 +42,10 @@ class Breaker:
         self._opened_at = self._probing_since = None
         self.reason = ""
 
+    def trip(self, now: float, reason: str) -> None:
+        """Open at once: the venue itself said that it does not serve this now."""
+        self._opened_at, self._probing_since, self.reason = now, None, reason
+
     def failed(self, now: float, reason: str) -> None:
         """Note a call that the transport lost."""
         self._failures.append(now)

@@ -8,7 +8,7 @@ from django import forms
 
 from venues.accounts import Invalid
 from venues.exchanges import EXCHANGES
-from venues.models import Venue
+from venues.models import ErrorDecision, Operation, Venue
 
 _PLAIN = {"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}
 _SECRET = {"autocomplete": "new-password", "spellcheck": "false"}
@@ -58,6 +58,49 @@ class NewAccount(Refusable):
     label = forms.CharField(max_length=120, required=False, widget=forms.TextInput(_PLAIN))
 
 
+class WindowForm(Refusable):
+    """A maintenance that a venue has announced, in UTC."""
+
+    starts_at = forms.DateTimeField(label="From")
+    ends_at = forms.DateTimeField(label="To")
+    reason = forms.CharField(max_length=300, label="Announced")
+
+
+class DecisionForm(Refusable):
+    """What an answer of a venue proves, for its family of exchanges or for one venue alone."""
+
+    family = forms.CharField(
+        max_length=64, label="Exchange family", help_text="the id of its first exchange, such as binance",
+        widget=forms.TextInput(_PLAIN),
+    )  # fmt: skip
+    venue = forms.ModelChoiceField(
+        Venue.objects.order_by("code"), required=False, empty_label="every venue of the family", to_field_name="code"
+    )
+    operation = forms.ChoiceField(label="Answer to", choices=Operation.choices)
+    venue_code = forms.CharField(
+        max_length=80, required=False, label="Venue's code", widget=forms.TextInput(_PLAIN),
+        help_text="a trailing * matches every code that begins so",
+    )  # fmt: skip
+    fragment = forms.CharField(max_length=120, required=False, label="Message contains", widget=forms.TextInput(_PLAIN))
+    ruling = forms.ChoiceField(label="It proves", choices=ErrorDecision.Ruling.choices)
+    reason_code = forms.CharField(
+        max_length=64, required=False, label="Our reason code", widget=forms.TextInput(_PLAIN),
+        help_text="CATEGORY_CONDITION; empty: the usual one",
+    )  # fmt: skip
+    cause = forms.ChoiceField(
+        label="What is at fault", choices=ErrorDecision.Cause.choices, initial=ErrorDecision.Cause.SYSTEM
+    )
+    is_transient = forms.BooleanField(required=False, label="Trying again can help (not executed only)")
+    note = forms.CharField(
+        max_length=500, label="What this rests on", help_text="the audit log keeps it", widget=forms.TextInput(_PLAIN)
+    )
+
+    def clean_venue(self) -> str:
+        """Return the venue's code, or nothing."""
+        venue: Venue | None = self.cleaned_data["venue"]
+        return venue.code if venue else ""
+
+
 class NewKey(Refusable):
     """An API key. What is typed is sealed at once and never shown again."""
 
@@ -70,7 +113,10 @@ class NewKey(Refusable):
         widget=forms.PasswordInput(_SECRET),
         help_text="only where the exchange has one",
     )
+    expires_at = forms.DateTimeField(
+        required=False, label="Ends", help_text="UTC, where the exchange lets keys end: 2027-01-31", widget=forms.TextInput(_PLAIN)
+    )  # fmt: skip
 
     def parts(self) -> dict[str, Any]:
         """Return the key as it was typed."""
-        return {name: self.cleaned_data[name] for name in ("api_key", "secret", "passphrase")}
+        return {name: self.cleaned_data[name] for name in ("api_key", "secret", "passphrase", "expires_at")}

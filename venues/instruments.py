@@ -9,25 +9,25 @@ from project.lib import clock, feed
 from venues.messages import MarketSpec
 from venues.models import Instrument, Venue
 
-SYMBOL_CHARACTERS_MAX = 64
-ASSET_CHARACTERS_MAX = 32
 _FIELDS = (
-    "venue_symbol", "base", "quote", "kind", "price_step", "quantity_step", "quantity_min", "quantity_max", "notional_min",
-    "contract_size", "is_active",
+    "venue_symbol", "base", "quote", "settle", "kind", "price_step", "quantity_step", "quantity_min", "quantity_max",
+    "price_min", "price_max", "notional_min", "notional_max", "leverage_max", "contract_size", "expires_at",
+    "unmapped_reason", "is_active",
 )  # fmt: skip
 
 
 def store(venue: Venue, specs: Sequence[MarketSpec]) -> int:
     """Write the venue's whole list; what it no longer lists becomes inactive. Return how many rows changed.
 
-    An empty list changes nothing: a venue without instruments is a failed read.
+    A market without a canonical name is kept with its reason, and is not tradable. A list without a tradable instrument
+    changes nothing: it is a failed read.
     """
-    wanted = {spec.symbol: spec for spec in specs if _fits(spec)}
-    if not wanted:
+    wanted = {spec.symbol: spec for spec in specs}
+    if all(spec.unmapped_reason for spec in wanted.values()):
         return 0
     now = clock.now()
     with feed.transaction():
-        known = {row.symbol: row for row in Instrument.objects.select_for_update().filter(venue=venue)}
+        known = {row.symbol: row for row in Instrument.objects.select_for_update(no_key=True).filter(venue=venue)}
         new = [_row(venue, spec) for symbol, spec in wanted.items() if symbol not in known]
         changed = [row for symbol, row in known.items() if _differs(row, wanted.get(symbol))]
         for row in changed:
@@ -47,13 +47,6 @@ def store_prices(venue: Venue, prices: Mapping[str, Decimal]) -> None:
     now = clock.now()
     for symbol, price in prices.items():
         Instrument.objects.filter(venue=venue, symbol=symbol).update(last_price=price, last_price_at=now)
-
-
-def _fits(spec: MarketSpec) -> bool:
-    return (
-        max(len(spec.symbol), len(spec.venue_symbol)) <= SYMBOL_CHARACTERS_MAX
-        and max(len(spec.base), len(spec.quote)) <= ASSET_CHARACTERS_MAX
-    )
 
 
 def _row(venue: Venue, spec: MarketSpec) -> Instrument:

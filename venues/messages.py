@@ -7,9 +7,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from venues.streams import StreamReason
+
 Side = Literal["buy", "sell"]
 Replaced = Literal["", "in_place", "new_order", "cancelled_only"]
 Outcome = Literal["accepted", "rejected", "not_sent", "unknown"]
+TransferKind = Literal["deposit", "withdrawal", "internal", "funding", "settlement", "rebate", "fee", "other"]
 VenueOrderStatus = Literal["open", "filled", "cancelled", "expired", "rejected"]
 
 
@@ -97,6 +100,9 @@ class Answer:
 
     replaced: what an accepted amend did. in_place: the same venue order stands with the new values; new_order: the old
     one is ended, and `order` is the new one for the rest; cancelled_only: the old one is ended and no new one exists.
+    category: what it says of the venue or the key beside this order (venues.facts.shapes.Verdict).
+    stop_seconds: for how long the venue wants nothing more, where it names a time. unclassified: where no row knows the venue's answer, the
+    name of ccxt's class for it.
     """
 
     outcome: Outcome
@@ -109,6 +115,11 @@ class Answer:
     transient: bool = False
     valid_until: datetime | None = None
     replaced: Replaced = ""
+    category: str = ""
+    cause: str = "system"
+    stop_seconds: float | None = None
+    unclassified: str = ""
+    http_status: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +145,10 @@ class OrderReport:
 
 @dataclass(frozen=True, kw_only=True)
 class FillReport:
-    """One trade of ours at a venue. Unique by (account, symbol, venue trade id, side)."""
+    """One trade of ours at a venue. Unique by (account, symbol, venue trade id, side).
+
+    realised_pnl: of a contract, what the trade won or lost in the settlement asset, in the venue's own figure.
+    """
 
     venue_trade_id: str
     venue_order_id: str
@@ -148,6 +162,7 @@ class FillReport:
     fee_asset: str
     liquidity: Literal["maker", "taker", ""]
     occurred_at: datetime | None
+    realised_pnl: Decimal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +173,40 @@ class BalanceReport:
     total: Decimal
     free: Decimal
     held: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionReport:
+    """What a venue says an account holds of a contract: `quantity` is negative for a short position.
+
+    Quantities are in base asset, of an inverse contract in quote asset; money is in the settlement asset.
+    """
+
+    symbol: str
+    quantity: Decimal
+    entry_price: Decimal | None
+    mark_price: Decimal | None
+    unrealised_pnl: Decimal | None
+    margin: Decimal | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferReport:
+    """Money that a venue moved without a trade of ours. Unique by (account, kind, venue transfer id, asset).
+
+    amount: what it does to our total, so a withdrawal is negative, its fee included. fee: the part of it that is a fee.
+    symbol: the contract, of funding and settlement. reference: address or transaction, as told. Only what is done moves money.
+    """
+
+    venue_transfer_id: str
+    kind: TransferKind
+    asset: str
+    amount: Decimal
+    fee: Decimal = Decimal(0)
+    symbol: str = ""
+    reference: str = ""
+    status: Literal["done", "pending", "failed"] = "done"
+    occurred_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,11 +229,17 @@ class Lookup:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamState:
-    """A change of the private stream: `connecting`, `live` (subscribed), `lost` with the reason code."""
+    """What has become of a stream's connection: `connecting`, `subscribed`, `alive` (now and then), `lost` with the reason.
 
-    state: Literal["connecting", "live", "lost"]
+    tries: connections attempted for the one that is subscribed. frames, last_message_at: of this connection.
+    """
+
+    state: Literal["connecting", "subscribed", "alive", "lost"]
     at: datetime
-    reason: str = ""
+    reason: StreamReason | None = None
+    detail: str = ""
+    tries: int = 1
+    frames: int = 0
     last_message_at: datetime | None = None
 
 
@@ -198,13 +253,19 @@ class Permissions:
     can_read: bool | None = None
     can_trade: bool | None = None
     can_withdraw: bool | None = None
+    can_transfer: bool | None = None
     ip_restricted: bool | None = None
+    expires_at: datetime | None = None
     source: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarketSpec:
-    """One instrument as a venue lists it."""
+    """One instrument as a venue lists it.
+
+    Quantities of a contract count contracts of contract_size: of the base asset, or where settle is the base (inverse) of
+    the quote asset. expires_at: of a dated future. unmapped_reason: why it has no canonical name; then it is not tradable.
+    """
 
     symbol: str
     venue_symbol: str
@@ -218,6 +279,13 @@ class MarketSpec:
     notional_min: Decimal | None
     contract_size: Decimal
     is_active: bool
+    settle: str = ""
+    price_min: Decimal | None = None
+    price_max: Decimal | None = None
+    notional_max: Decimal | None = None
+    leverage_max: Decimal | None = None
+    expires_at: datetime | None = None
+    unmapped_reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

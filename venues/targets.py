@@ -10,6 +10,7 @@ class VenueTarget:
     """One venue as an adapter reaches it. Without rest_url it is the real exchange (or its sandbox).
 
     quirks: names out of capabilities.QUIRKS, for a server that lacks something of the exchange it speaks like.
+    limits: what a test server allows an address: (requests per second, how many at once).
     """
 
     code: str
@@ -19,3 +20,4 @@ class VenueTarget:
     sandbox: bool = False
     may_trade: bool = False
     quirks: tuple[str, ...] = ()
+    limits: tuple[tuple[float, float], ...] = ()

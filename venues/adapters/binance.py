@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from project.lib import clock
 from venues import errors
-from venues.adapters import binance_orders, binance_rows, rows
+from venues.adapters import binance_orders, binance_rows, rows, transfer_rows
 from venues.adapters.ccxt import CcxtAdapter
 from venues.adapters.judging import MESSAGE_CHARACTERS_MAX
 from venues.adapters.looking import Listing, Step, among, named
 from venues.adapters.transport import HttpRecord
-from venues.messages import AmendOrder, Answer, CancelOrder, Malformed, OrderReport, Permissions, PlaceOrder
+from venues.messages import AmendOrder, Answer, CancelOrder, Malformed, OrderReport, PlaceOrder
 
 PAGES_MAX = 500
+PAGE = 1000
+TRANSFERS_SPAN_MS = 89 * 24 * 3_600_000
 
 
 class BinanceAdapter(CcxtAdapter):
@@ -54,7 +57,7 @@ class BinanceAdapter(CcxtAdapter):
     ) -> Answer:
         """Read which half of a cancel-replace failed; everything else goes the common way."""
         if action == "amend" and record is not None and record.answered:
-            answer = binance_orders.half_done(record.payload, record.status or 0, self.symbol_of)
+            answer = binance_orders.half_done(record.payload, record.status or 0, self.symbol_of, self.decided)
             if answer is not None:
                 return replace(
                     answer, message=self.clean(answer.message)[:MESSAGE_CHARACTERS_MAX], raw=self.raw([record])
@@ -140,6 +143,31 @@ class BinanceAdapter(CcxtAdapter):
         parsed = rows.collect("balances", _rows(reply.get("balances")), binance_rows.balance)
         return [row for row in parsed if isinstance(row, Malformed) or row.total != 0]
 
+    async def transfers(self, since: datetime, _: Sequence[str]) -> list[Any]:
+        """Return deposits and withdrawals of the spot wallet; transfers between wallets of the owner are in neither list."""
+        client, asset_of = self.client, self.asset_of
+        deposits = await self._history(client.sapiGetCapitalDepositHisrec, since)
+        withdrawals = await self._history(client.sapiGetCapitalWithdrawHistory, since)
+        return [
+            *transfer_rows.collect(deposits, lambda row: transfer_rows.binance_deposit(row, asset_of)),
+            *transfer_rows.collect(withdrawals, lambda row: transfer_rows.binance_withdrawal(row, asset_of)),
+        ]
+
+    async def _history(self, method: Callable[[dict[str, Any]], Awaitable[Any]], since: datetime) -> list[Any]:
+        """Read a list of the wallet since a time, in windows and pages, to its end."""
+        found: list[Any] = []
+        now_ms = int(clock.now().timestamp() * 1000) + self.clock_offset_ms
+        for start in range(int(since.timestamp() * 1000), now_ms + 1, TRANSFERS_SPAN_MS):
+            request = {"startTime": start, "endTime": start + TRANSFERS_SPAN_MS - 1, "limit": PAGE}
+            for number in range(PAGES_MAX):
+                page = _rows(await method({**request, "offset": number * PAGE}))
+                found += page
+                if len(page) < PAGE:
+                    break
+            else:
+                raise rows.RowError("the list of transfers does not end")
+        return found
+
     async def last_prices(self, symbols: Sequence[str]) -> dict[str, Decimal]:
         """Return last prices, or the middle of the book where the server has no ticker."""
         found = {}
@@ -149,17 +177,6 @@ class BinanceAdapter(CcxtAdapter):
             if middle is not None:
                 found[symbol] = middle
         return found
-
-    async def permissions(self) -> Permissions | None:
-        """Ask sapi account/apiRestrictions."""
-        reply = await self.client.sapiGetAccountApiRestrictions({})
-        return Permissions(
-            can_read=_flag(reply, "enableReading"),
-            can_trade=_flag(reply, "enableSpotAndMarginTrading"),
-            can_withdraw=_any(_flag(reply, "enableWithdrawals"), _flag(reply, "permitsUniversalTransfer")),
-            ip_restricted=_flag(reply, "ipRestrict"),
-            source="GET /sapi/v1/account/apiRestrictions",
-        )
 
     async def subscribe(self, stream: Any) -> None:
         """Sign in to the WebSocket API; ccxt returns when the venue has acknowledged the subscription."""
@@ -173,6 +190,10 @@ class BinanceAdapter(CcxtAdapter):
         """Return our name of a venue symbol; the venue's own where the market list has none."""
         known = self.client.markets_by_id.get(venue_symbol)
         return str(known[0]["symbol"]) if known else venue_symbol
+
+    def asset_of(self, coin: str) -> str:
+        """Return our name of a coin."""
+        return str(self.client.safe_currency_code(coin))
 
     def _market_id(self, symbol: str) -> str:
         known = self.client.markets.get(symbol)
@@ -195,14 +216,3 @@ def _rows(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise rows.RowError("a list was expected")
     return value
-
-
-def _flag(reply: Any, key: str) -> bool | None:
-    value = reply.get(key)
-    return value if isinstance(value, bool) else None
-
-
-def _any(*flags: bool | None) -> bool | None:
-    if True in flags:
-        return True
-    return None if None in flags[:1] else False

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from project.lib import decimals
 from venues import errors
 from venues.adapters import binance_rows, rows
+from venues.facts.shapes import Row
 from venues.messages import AmendOrder, Answer, OrderReport, PlaceOrder
 
 HALF_DONE, FAILED = "-2021", "-2022"
@@ -45,12 +46,12 @@ def terms(order: PlaceOrder | AmendOrder, market: str, quantity: Decimal) -> dic
 
 
 def replacement(order: AmendOrder, market: str) -> dict[str, Any]:
-    """Return a cancel-replace for what is left of the order. Raises rows.RowError."""
-    request = terms(order, market, order.quantity - order.filled_quantity)
+    """Return a cancel-replace of an order of which nothing has filled. Raises rows.RowError for any other."""
+    if order.filled_quantity:
+        raise rows.RowError("only an order of which nothing has filled is replaced")
+    request = terms(order, market, order.quantity)
     request["cancelReplaceMode"] = "STOP_ON_FAILURE"
-    # A fill on the way would make the rest too large: an order we believe untouched is replaced only if it is.
-    if order.filled_quantity == 0:
-        request["cancelRestrictions"] = "ONLY_NEW"
+    request["cancelRestrictions"] = "ONLY_NEW"  # a fill on the way would make the successor too large
     if order.venue_order_id is not None:
         request["cancelOrderId"] = order.venue_order_id
     else:
@@ -66,17 +67,12 @@ def replaced(reply: Any, order: AmendOrder, symbol_of: binance_rows.SymbolOf) ->
     new = binance_rows.order(_half(reply, "newOrderResponse"), symbol_of)
     if _is_another(old, order):
         raise rows.RowError("the venue answered about another order")
-    filled = old.filled_quantity
-    if filled is not None and filled > order.filled_quantity:
-        code = "FILLED_MEANWHILE"
-        message = f"{decimals.write(filled - order.filled_quantity)} more was filled before the order was replaced."
-        return Answer(
-            outcome="accepted", replaced="new_order", venue_order_id=new.venue_order_id, order=new, code=code, message=message
-        )  # fmt: skip
     return Answer(outcome="accepted", replaced="new_order", venue_order_id=new.venue_order_id, order=new)
 
 
-def half_done(payload: Any, status: int, symbol_of: binance_rows.SymbolOf) -> Answer | None:
+def half_done(
+    payload: Any, status: int, symbol_of: binance_rows.SymbolOf, decided: Callable[[errors.Action], Iterable[Row]]
+) -> Answer | None:
     """Read the answer to a cancel-replace of which a half failed; None when its halves prove nothing."""
     data = payload.get("data") if isinstance(payload, Mapping) else None
     if not isinstance(data, Mapping) or status >= 500:
@@ -88,7 +84,8 @@ def half_done(payload: Any, status: int, symbol_of: binance_rows.SymbolOf) -> An
         return None
     code, message = str(failed.get("code", "")), str(failed.get("msg", ""))
     facts = errors.Facts(sent=True, status=status, parsed=True, venue_code=code, message=message)
-    verdict = errors.judge("submit" if failed_key == "newOrderResponse" else "cancel", "binance", facts)
+    half: errors.Action = "submit" if failed_key == "newOrderResponse" else "cancel"
+    verdict = errors.judge(half, "binance", facts, decided(half))
     if verdict.outcome not in ("rejected", "not_sent"):
         return None
     if failed_key == "cancelResponse":

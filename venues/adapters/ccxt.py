@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -33,8 +33,10 @@ from venues.messages import (
     PlaceOrder,
     Read,
 )
+from venues.ratelimit import Ticket
 from venues.targets import VenueTarget
 
+TRANSFERS_BACK = timedelta(days=7)
 LIVE_DISABLED = (
     "Live trading is switched off for this venue, so nothing was sent. Switch the venue to live, or use a paper venue."
 )
@@ -53,16 +55,20 @@ class CcxtAdapter(Looking):
         nonce_floor: int,
         shared: markets.SharedMarkets,
         on_http: Callable[[HttpRecord], None],
+        pay: Callable[[float], Awaitable[Ticket | None]] | None = None,
     ) -> None:
         super().__init__(capabilities, secret)
         self.target = target
         self._timeout_seconds = timeout_seconds
         self._nonce_floor = nonce_floor
         self._shared = shared
-        self._on_http = on_http
+        self._on_http, self._pay = on_http, pay
         self._wire: LeanWire | None = None
         self._sockets: aiohttp.ClientSession | None = None
         self.clock_offset_ms = 0
+
+    # Texts a venue answers our keepalive with that are not JSON.
+    pongs: frozenset[str] = frozenset()
 
     # --- life ---
 
@@ -71,10 +77,15 @@ class CcxtAdapter(Looking):
         self._wire = LeanWire(self._timeout_seconds)
         self._sockets = clients.socket_session() if self.capabilities.stream else None
         self.client = clients.build(self.target, self.capabilities, self._secret, self._wire, self._sockets)
-        self.client.on_http = self._on_http
+        self._teach(self.client)
         self.client.options["lastNonce"] = self._nonce_floor
         await self._give_markets()
         await self.measure_clock()
+
+    def _teach(self, client: Any) -> None:
+        client.on_http = self._on_http
+        if self._pay is not None:
+            client.pay = self._pay
 
     async def close(self) -> None:
         """Close sockets and session."""
@@ -120,7 +131,7 @@ class CcxtAdapter(Looking):
                 refuse_what_the_venue_lacks(self.capabilities, order)
                 report = await self.submit(order)
             except Exception as problem:
-                return await self._concluded("submit", problem, _order_request(trace, marker), valid_until)
+                return await self._concluded("submit", problem, self.order_request(trace, marker), valid_until)
         raw = self.raw(trace)
         if report.venue_order_id is None:
             return Answer(
@@ -135,7 +146,7 @@ class CcxtAdapter(Looking):
 
     async def cancel(self, order: CancelOrder) -> Answer:
         """Ask for one cancel once. ORDER_UNKNOWN means not open now; it never means never placed."""
-        valid_until = self._valid_until(order) if self.capabilities.family == "binance" else None
+        valid_until = self._valid_until(order) if self.capabilities.cancel_window else None
         with recording() as trace:
             try:
                 if order.venue_order_id is None and not self.capabilities.client_id_cancel:
@@ -160,7 +171,7 @@ class CcxtAdapter(Looking):
                 refuse_an_impossible_change(self.capabilities, order)
                 answer = await self.change(order)
             except Exception as problem:
-                return await self._concluded("amend", problem, _order_request(trace, marker), valid_until)
+                return await self._concluded("amend", problem, self.order_request(trace, marker), valid_until)
         return replace(answer, raw=self.raw(trace), valid_until=valid_until)
 
     async def submit(self, order: PlaceOrder) -> OrderReport:
@@ -168,7 +179,9 @@ class CcxtAdapter(Looking):
         self._refuse_what_ccxt_would_round(order.symbol, order.quantity, order.price, order.trigger_price)
         kind, parameters = unified.kind_and_parameters(order, unified.takes(self.client))
         if self.capabilities.client_ids:
-            parameters[self.capabilities.client_id_key] = self.wire_client_id(order.venue_client_id)
+            wire_id = self.wire_client_id(order.venue_client_id)
+            is_number = self.capabilities.client_id_form == "whole_number"
+            parameters[self.capabilities.client_id_key] = int(wire_id) if is_number else wire_id
         if self.capabilities.window_parameter:
             parameters[self.capabilities.window_parameter] = str(order.window_ms)
         placed = await self.client.create_order(
@@ -178,9 +191,14 @@ class CcxtAdapter(Looking):
 
     async def revoke(self, order: CancelOrder) -> OrderReport | None:
         """Translate, sign and send a cancel. Raises whatever goes wrong."""
-        key = self.capabilities.client_id_key
-        parameters = {} if order.venue_order_id else {key: self.wire_client_id(order.venue_client_id)}
-        await self.client.cancel_order(order.venue_order_id or "", order.symbol, parameters)
+        if order.venue_order_id is not None:
+            await self.client.cancel_order(order.venue_order_id, order.symbol, {})
+            return None
+        wire_id = self.wire_client_id(order.venue_client_id)
+        if self.capabilities.client_id_in_place:
+            await self.client.cancel_order(wire_id, order.symbol, {})
+        else:
+            await self.client.cancel_order("", order.symbol, {self.capabilities.client_id_key: wire_id})
         return None
 
     async def change(self, order: AmendOrder) -> Answer:
@@ -201,10 +219,16 @@ class CcxtAdapter(Looking):
         """Read one surface whole. A failed request makes it failed, an unreadable row partial."""
         requested_at = clock.now()
         readers = {"open_orders": self.open_orders, "balances": self.balances}
+        if self.capabilities.positions:
+            readers["positions"] = self.positions
         with recording() as trace:
             try:
                 if surface == "fills":
                     found = await self.fills(since, symbols)
+                elif surface == "transfers" and self.capabilities.transfers:
+                    since = since or requested_at - TRANSFERS_BACK
+                    listed = await self.transfers(since, symbols)
+                    found = [row for row in listed if isinstance(row, Malformed) or row.occurred_at >= since]
                 elif surface in readers:
                     found = await readers[surface](symbols)
                 else:
@@ -215,7 +239,7 @@ class CcxtAdapter(Looking):
                     await self.measure_clock()
                 return Read(status="failed", error=error, requested_at=requested_at, taken_at=clock.now())
         bad = tuple(row for row in found if isinstance(row, Malformed))
-        good = tuple(row for row in found if not isinstance(row, Malformed))
+        good = tuple(self.as_ours(row) for row in found if not isinstance(row, Malformed))
         return Read(
             status="partial" if bad else "good",
             rows=good,
@@ -228,18 +252,29 @@ class CcxtAdapter(Looking):
         """Return every open order as OrderReport or Malformed. Raises when a request fails."""
         wanted = list(symbols) if self.capabilities.open_orders_need_symbol else [None]
         found = [await self.client.fetch_open_orders(symbol) for symbol in wanted]
-        return rows.collect("open_orders", [row for page in found for row in page], unified.order)
+        return rows.collect("open_orders", [row for page in found for row in page], self.order_row)
 
     async def fills(self, since: datetime | None, symbols: Sequence[str]) -> list[Any]:
         """Return our trades since then as FillReport or Malformed. Raises when a request fails."""
         wanted = list(symbols) if self.capabilities.fills_need_symbol else [None]
         since_ms = int(since.timestamp() * 1000) if since else None
         found = [row for symbol in wanted for row in await unified.paged_trades(self.client, symbol, since_ms)]
-        return rows.collect("fills", found, unified.fill)
+        return rows.collect("fills", found, lambda row: unified.fill(row, self.capabilities.client_id_row_key))
 
     async def balances(self, _: Sequence[str]) -> list[Any]:
         """Return what the account has as BalanceReport or Malformed. Raises when the request fails."""
         return unified.balances(await self.client.fetch_balance())
+
+    async def positions(self, _: Sequence[str]) -> list[Any]:
+        """Return every position that is not flat as PositionReport or Malformed. Raises when the request fails."""
+        raise NotImplementedError
+
+    async def transfers(self, since: datetime, assets: Sequence[str]) -> list[Any]:
+        """Return the money that moved without a trade since then, as TransferReport or Malformed. Raises when a request fails.
+
+        Where the venue lists it by asset, those in which it shows nothing are left out but for the `assets` named here.
+        """
+        raise NotImplementedError
 
     async def list_markets(self) -> list[MarketSpec]:
         """Return the venue's instruments, loaded again when older than an hour. Raises ConnectionError."""
@@ -255,6 +290,30 @@ class CcxtAdapter(Looking):
     async def permissions(self) -> Permissions | None:
         """Ask what the key may do; every field is None where nobody has taught us to ask this exchange."""
         return await permissions.probe(self.client, self.target.exchange)
+
+    async def status(self) -> str | None:
+        """Return `ok` or `maintenance` as the venue's own status endpoint says, None where there is none or it failed."""
+        if self.client.has.get("fetchStatus") is not True:
+            return None
+        try:
+            said = (await self.client.fetch_status()).get("status")
+        except Exception:
+            return None  # an optional endpoint: what it does not say proves nothing
+        return said if said in ("ok", "maintenance") else None
+
+    def order_request(self, trace: Sequence[HttpRecord], marker: str) -> HttpRecord | None:
+        """Return the request that was the order, None when none was made.
+
+        It names our id. Where none does, anything but a plain read might be it.
+        """
+        for record in reversed(trace):
+            if record.carries(marker):
+                return record
+        return next((record for record in reversed(trace) if record.method != "GET"), None)
+
+    def pause_seconds(self, record: HttpRecord) -> float | None:
+        """Return how long an answer that is no HTTP 429 or 418 wants no more requests, None when it says nothing of it."""
+        return None
 
     # --- streams ---
 
@@ -291,6 +350,7 @@ class CcxtAdapter(Looking):
     async def _give_markets(self, *, reload: bool = False) -> None:
         async def load() -> Any:
             keyless = clients.build(self.target, self.capabilities, None, self.client.wire)
+            self._teach(keyless)
             try:
                 await keyless.load_markets(True)
             finally:
@@ -305,11 +365,3 @@ class CcxtAdapter(Looking):
             except Exception as problem:
                 reason = self.describe(trace[-1] if trace else None, problem)
                 raise ConnectionError(f"no market list: {reason}") from None
-
-
-def _order_request(trace: Sequence[HttpRecord], marker: str) -> HttpRecord | None:
-    # The request that names our client id is the order. Without one, anything but a plain read might be it.
-    for record in reversed(trace):
-        if record.carries(marker):
-            return record
-    return next((record for record in reversed(trace) if record.method != "GET"), None)

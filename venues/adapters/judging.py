@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from venues.adapters import rows, unified
 from venues.adapters.transport import UNSENDABLE, HttpRecord
 from venues.capabilities import Capabilities
 from venues.credentials import Secret
+from venues.facts.shapes import Row
 from venues.messages import Answer, Evidence
 
 RAW_CHARACTERS_MAX = 4_000
@@ -25,10 +26,21 @@ class Judging:
     """The judging half of an adapter."""
 
     code_keys: Sequence[str] = ("sCode", "code", "retCode", "errorCode", "error_code", "err_code", "err-code", "label")
-    message_keys: Sequence[str] = ("sMsg", "msg", "retMsg", "message", "error_message", "err_msg", "err-msg", "error")
+    message_keys: Sequence[str] = (
+        "sMsg",
+        "msg",
+        "retMsg",
+        "message",
+        "error_message",
+        "err_msg",
+        "err-msg",
+        "error",
+        "response",
+    )
 
     def __init__(self, capabilities: Capabilities, secret: Secret) -> None:
         self.capabilities = capabilities
+        self.decided: Callable[[errors.Action], Iterable[Row]] = _nothing_decided
         self._secret = secret
 
     def venue_error(self, payload: Any) -> tuple[str, str]:
@@ -47,6 +59,8 @@ class Judging:
 
     def describe(self, record: HttpRecord | None, problem: Exception) -> str:
         """Say shortly and without secrets what went wrong. ccxt's own text is never used: it quotes signed URLs."""
+        if isinstance(problem, errors.VenueError):
+            return f"{problem.code}: {problem}"
         if record is None:
             return f"no request was made ({type(problem).__name__})"
         if not record.answered:
@@ -71,7 +85,10 @@ class Judging:
             sent=record.sent, status=record.status if record.answered else None, parsed=record.payload is not None,
             venue_code=code, message=message, classes=classes,
         )  # fmt: skip
-        verdict = errors.judge(action, self.capabilities.family, facts)
+        verdict = errors.judge(action, self.capabilities.family, facts, self.decided(action))
+        now_ms = int(clock.now().timestamp() * 1000)
+        # what our own reader could not make sense of is no answer that a person could classify
+        is_unclassified = verdict.basis == "class" and "BaseError" in classes
         return Answer(
             outcome=verdict.outcome,
             code=verdict.code,
@@ -80,6 +97,11 @@ class Judging:
             raw=self.raw([record]),
             transient=verdict.transient,
             valid_until=valid_until if verdict.outcome == "unknown" else None,
+            category=verdict.category,
+            cause=verdict.cause,
+            stop_seconds=errors.stop_seconds(verdict, message, record.retry_after(), now_ms),
+            unclassified=classes[0] if is_unclassified else "",
+            http_status=record.status,
         )
 
     def evidence(self, record: HttpRecord, verdict: str) -> Evidence:
@@ -110,6 +132,10 @@ class Judging:
         lowered = text.lower()
         # The search for secrets costs more than the rest of an order's answer; without one of these words it finds none.
         return rows.storable(redact(text) if any(word in lowered for word in SECRET_WORDS) else text)
+
+
+def _nothing_decided(action: errors.Action) -> tuple[Row, ...]:
+    return ()
 
 
 def class_names(problem: Exception) -> tuple[str, ...]:

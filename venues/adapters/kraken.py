@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from venues.adapters import kraken_orders, kraken_rows, rows
+from venues.adapters import kraken_orders, kraken_rows, rows, transfer_rows
 from venues.adapters.ccxt import CcxtAdapter
 from venues.adapters.checks import changed_in_place
 from venues.adapters.looking import Listing, Step, among, named
@@ -17,6 +17,8 @@ from venues.messages import AmendOrder, Answer, CancelOrder, Malformed, OrderRep
 
 PAGES_MAX = 200
 SYMBOLS_KEPT = 10_000
+_KEY = "its key"
+LEDGER_TYPES = ("deposit", "withdrawal", "transfer", "adjustment")
 
 
 class KrakenAdapter(CcxtAdapter):
@@ -125,6 +127,30 @@ class KrakenAdapter(CcxtAdapter):
         parsed = rows.collect("balances", found, kraken_rows.balance)
         return [row for row in parsed if isinstance(row, Malformed) or row.total != 0]
 
+    async def transfers(self, since: datetime, _: Sequence[str]) -> list[Any]:
+        """Return what the ledger lists of some types; asked for whole it would tell every trade twice, at a price per page."""
+        found: dict[str, Any] = {}
+        for kind in LEDGER_TYPES:
+            found |= await self._ledger({"type": kind, "start": str(int(since.timestamp()) - 1)})
+        keyed = [{**row, _KEY: key} if isinstance(row, Mapping) else row for key, row in found.items()]
+        asset_of = self.client.safe_currency_code
+        return transfer_rows.collect(keyed, lambda row: transfer_rows.kraken(rows.text(row, _KEY), row, asset_of))
+
+    async def _ledger(self, request: Mapping[str, str]) -> dict[str, Any]:
+        """Return the rows of the ledger, newest first, paged by offset to the end."""
+        found: dict[str, Any] = {}
+        offset = 0
+        for _ in range(PAGES_MAX):
+            result = _result(await self.client.privatePostLedgers({**request, "ofs": offset}))
+            page = result.get("ledger")
+            if not isinstance(page, Mapping):
+                raise rows.RowError("ledger is not an object")
+            found |= page
+            offset += len(page)
+            if not page or offset >= rows.amount(result, "count"):
+                return found
+        raise rows.RowError("the ledger does not end")
+
     async def last_prices(self, symbols: Sequence[str]) -> dict[str, Decimal]:
         """Return the middle of the book of each symbol."""
         found = {}
@@ -139,6 +165,14 @@ class KrakenAdapter(CcxtAdapter):
     async def permissions(self) -> Permissions | None:
         """Ask GetApiKeyInfo."""
         return kraken_rows.permissions(_result(await self.client.privatePostGetApiKeyInfo({})))
+
+    async def status(self) -> str | None:
+        """Ask SystemStatus: in its modes cancel_only and maintenance Kraken takes no orders; it does in the others."""
+        try:
+            said = rows.text(_result(await self.client.publicGetSystemStatus({})), "status")
+        except Exception:
+            return None  # an optional endpoint: what it does not say proves nothing
+        return "maintenance" if said in ("maintenance", "cancel_only") else "ok"
 
     async def subscribe(self, stream: Any) -> None:
         """Get a token, connect, subscribe to executions; return when the venue has acknowledged."""

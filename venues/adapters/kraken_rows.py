@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -120,9 +121,16 @@ def permissions(result: Mapping[str, Any]) -> Permissions:
         can_read=None if names is None else bool(names & _READ),
         can_trade=None if names is None else bool(names & _TRADE),
         can_withdraw=None if names is None else bool(names & _WITHDRAW),
+        can_transfer=False if names is not None else None,  # Kraken's keys have no such right of their own
         ip_restricted=bool(allowed) if isinstance(allowed, list) else None,
+        expires_at=_end(result.get("validUntil")),
         source="POST /0/private/GetApiKeyInfo",
     )
+
+
+def _end(value: Any) -> datetime | None:
+    seconds = int(value) if isinstance(value, str | int) and str(value).isdecimal() and len(str(value)) < 12 else 0
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
 def frame(payload: Any) -> list[Any] | None:

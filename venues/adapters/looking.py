@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from project.lib import clock
-from venues.adapters import unified
+from venues.adapters import client_ids, unified
 from venues.adapters.judging import Judging, class_names
 from venues.adapters.transport import HttpRecord, recording
-from venues.messages import Evidence, Lookup, OrderReport, Shape
+from venues.capabilities import Capabilities
+from venues.credentials import Secret
+from venues.messages import Evidence, FillReport, Lookup, OrderReport, Shape
 
 LOOKUP_MARGIN = timedelta(minutes=1)
 CANDIDATES_SHOWN = 20
+SENT_IDS_KEPT = 50_000
 Step = Callable[[], Awaitable[OrderReport | None]]
 Listing = Callable[[], Awaitable[list[OrderReport]]]
+AnyReport = TypeVar("AnyReport")
 
 
 class Looking(Judging):
     """The looking half of an adapter."""
 
     client: Any = None
+
+    def __init__(self, capabilities: Capabilities, secret: Secret) -> None:
+        super().__init__(capabilities, secret)
+        self._sent_ids: dict[str, str] = {}
 
     async def look_up(
         self,
@@ -45,22 +53,44 @@ class Looking(Judging):
             found, said, is_good = await self._taken(step)
             evidence += said
             if found:
-                return Lookup(result="found", order=found, evidence=tuple(evidence))
+                return Lookup(result="found", order=self.as_ours(found), evidence=tuple(evidence))
             is_complete = is_complete and is_good
+        kept_hours = self.capabilities.cancelled_hours
+        if kept_hours is not None and clock.now() - since > timedelta(hours=kept_hours):
+            # It may have been there, and cancelled, and forgotten.
+            answer = f"the venue keeps cancelled orders for {kept_hours:g} hours, and this one may be older"
+            evidence.append(Evidence(source="local", at=clock.now(), answer=answer))
+            is_complete = False
         return Lookup(result="absent" if is_complete and evidence else "failed", evidence=tuple(evidence))
 
     def wire_client_id(self, venue_client_id: str) -> str:
         """Return the client id in the form this exchange takes."""
-        return venue_client_id
+        form = self.capabilities.client_id_form
+        if form == "plain" or not venue_client_id:
+            return venue_client_id
+        wire_id = client_ids.to_wire(form, venue_client_id)
+        if form == "whole_number":
+            self._sent_ids[wire_id] = venue_client_id
+            if len(self._sent_ids) > SENT_IDS_KEPT:
+                del self._sent_ids[next(iter(self._sent_ids))]
+        return wire_id
+
+    def as_ours(self, report: AnyReport) -> AnyReport:
+        """Return a report under the client id we know the order by, where the exchange shows it in a form of its own."""
+        form = self.capabilities.client_id_form
+        if form == "plain" or not isinstance(report, OrderReport | FillReport) or report.venue_client_id is None:
+            return report
+        wire_id = report.venue_client_id
+        return replace(report, venue_client_id=self._sent_ids.get(wire_id) or client_ids.from_wire(form, wire_id))
 
     def recipe(self, symbol: str, client_id: str, venue_order_id: str | None, since: datetime) -> list[Step]:
         """Return the requests that together would show the order if it were there, most telling first."""
 
         async def by_id() -> OrderReport | None:
-            key = self.capabilities.client_id_key
-            parameters = {} if venue_order_id else {key: client_id, "clientOrderId": client_id}
-            row = await self.client.fetch_order(venue_order_id or "", symbol, parameters)
-            return named([unified.order(row)], client_id, venue_order_id)
+            key, in_place = self.capabilities.client_id_key, self.capabilities.client_id_in_place
+            parameters = {} if venue_order_id or in_place else {key: client_id, "clientOrderId": client_id}
+            row = await self.client.fetch_order(venue_order_id or (client_id if in_place else ""), symbol, parameters)
+            return named([self.order_row(row)], client_id, venue_order_id)
 
         steps: list[Step] = []
         if self.client.has.get("fetchOrder") and (venue_order_id or self.capabilities.client_id_lookup == "order"):
@@ -74,11 +104,15 @@ class Looking(Judging):
         def listed(method: str) -> Listing:
             async def run() -> list[OrderReport]:
                 found = await getattr(self.client, method)(symbol, since_ms if method != "fetch_open_orders" else None)
-                return [unified.order(row) for row in found]
+                return [self.order_row(row) for row in found]
 
             return run
 
         return [listed(name) for key, name in unified.LISTINGS if self.client.has.get(key) is True]
+
+    def order_row(self, row: Mapping[str, Any]) -> OrderReport:
+        """Read one order as ccxt hands it on, with the client id as the exchange shows it. Raises rows.RowError."""
+        return unified.order(row, self.capabilities.client_id_row_key)
 
     def says_absent(self, trace: Sequence[HttpRecord], problem: Exception) -> bool:
         """Say whether a failed lookup was a good answer of the kind "no such order"."""

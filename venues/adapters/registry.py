@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from venues.adapters.binance import BinanceAdapter
+from venues.adapters.bybit import BybitAdapter
 from venues.adapters.ccxt import CcxtAdapter
+from venues.adapters.coinbase import CoinbaseAdapter
+from venues.adapters.deribit import DeribitAdapter
 from venues.adapters.kraken import KrakenAdapter
+from venues.adapters.okx import OkxAdapter
 
 ADAPTERS: dict[str, type[CcxtAdapter]] = {
     "binance": BinanceAdapter,
     "binanceus": BinanceAdapter,
+    "bybit": BybitAdapter,
+    "bybiteu": BybitAdapter,
+    "bybitid": BybitAdapter,
+    "coinbase": CoinbaseAdapter,
+    "deribit": DeribitAdapter,
     "kraken": KrakenAdapter,
+    "myokx": OkxAdapter,
+    "okx": OkxAdapter,
+    "okxus": OkxAdapter,
 }
 
 

@@ -14,20 +14,23 @@ from project.lib import clock
 from venues.adapters import rows, strict
 from venues.adapters.ccxt import CcxtAdapter
 from venues.breaker import Breaker
+from venues.facts.shapes import StreamRule
 from venues.health import Channel
 from venues.messages import Report, StreamState
+from venues.streams import StreamReason, wait_seconds
 
-OnFrame = Callable[[str, datetime], None]
-OnReports = Callable[[list[Report], datetime], None]
+OnFrame = Callable[[str, list[Report], datetime], None]
 OnState = Callable[[StreamState], None]
-SUBSCRIBE_SECONDS_MAX = 10.0
-SILENCE_SECONDS_MAX = 20.0
-BACKOFF_SECONDS = (0.25, 30.0)
 SETTLED_SECONDS = 30.0
+ALIVE_SECONDS = 4.0
 
 
 class StreamLost(Exception):
-    """The stream cannot be trusted any more; the message is the reason code."""
+    """The stream cannot be trusted any more."""
+
+    def __init__(self, reason: StreamReason, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.detail = reason, detail
 
 
 class Stream:
@@ -36,53 +39,66 @@ class Stream:
     def __init__(
         self,
         adapter: CcxtAdapter,
+        rule: StreamRule,
         channel: Channel,
         breaker: Breaker,
         on_frame: OnFrame,
-        on_reports: OnReports,
         on_state: OnState,
     ) -> None:
-        self._adapter = adapter
+        self._adapter, self._rule = adapter, rule
         self._channel = channel
         self._breaker = breaker
-        self._on_frame, self._on_reports, self._on_state = on_frame, on_reports, on_state
-        self._ended: asyncio.Future[str] | None = None
+        self._on_frame, self._on_state = on_frame, on_state
+        self._ended: asyncio.Future[StreamReason] | None = None
         self._acknowledged = asyncio.Event()
         self._last_message_at: datetime | None = None
-        self._last_message = 0.0
+        self._last_message = self._opened = 0.0
+        self._frames = 0
         self._sequence: int | None = None
 
     async def run(self) -> None:
         """Connect, deliver, reconnect, until cancelled."""
         client = self._adapter.client
         client.on_raw_frame, client.on_socket_lost = self._take, self._socket_lost
-        failures = 0
+        failures = tries = 0
         while True:
-            live_since: float | None = None
-            reason = ""
+            tries += 1
             self._prepare()
             self._tell("connecting")
+            subscribed_at: float | None = None
             try:
-                await asyncio.wait_for(self._or_lost(self._adapter.subscribe(self)), SUBSCRIBE_SECONDS_MAX)
-                live_since = time.monotonic()
+                await self._open()
+                subscribed_at = time.monotonic()
                 self._channel.succeeded()
-                self._breaker.succeeded(live_since)
-                self._tell("live")
+                self._breaker.succeeded(subscribed_at)
+                self._tell("subscribed", tries=tries)
                 await self._watch()
-            except Exception as problem:
-                reason = (
-                    str(problem) if isinstance(problem, StreamLost) else f"STREAM_NOT_OPENED {type(problem).__name__}"
-                )
+            except StreamLost as loss:
+                lost = loss
+            except Exception as problem:  # never its text: it may carry a signed address
+                lost = StreamLost(StreamReason.NOT_OPENED, type(problem).__name__)
             finally:
                 await self._drop()
-            settled = live_since is not None and time.monotonic() - live_since > SETTLED_SECONDS
+            if subscribed_at is not None:
+                tries = 0
+            settled = subscribed_at is not None and time.monotonic() - subscribed_at > SETTLED_SECONDS
             failures = 0 if settled else failures + 1
-            self._channel.failed(reason)
-            self._channel.reconnects += 1
-            self._breaker.failed(time.monotonic(), reason)
-            self._tell("lost", reason)
-            shortest, longest = BACKOFF_SECONDS
-            await asyncio.sleep(random.uniform(0, min(longest, shortest * 2 ** min(failures, 10))))
+            self._note_loss(lost)
+            await asyncio.sleep(wait_seconds(failures, random.random()))
+
+    async def _open(self) -> None:
+        try:
+            async with asyncio.timeout(self._rule.subscribe_seconds_max):
+                await self._or_lost(self._adapter.subscribe(self))
+        except TimeoutError:
+            raise StreamLost(StreamReason.NOT_OPENED_IN_TIME) from None
+
+    def _note_loss(self, lost: StreamLost) -> None:
+        told = f"{lost.reason} {lost.detail}".strip()
+        self._channel.failed(told)
+        self._channel.reconnects += 1
+        self._breaker.failed(time.monotonic(), told)
+        self._tell("lost", lost.reason, lost.detail)
 
     async def acknowledged(self) -> None:
         """Wait until the venue has confirmed the subscription."""
@@ -91,8 +107,8 @@ class Stream:
     def _prepare(self) -> None:
         self._ended = asyncio.get_running_loop().create_future()
         self._acknowledged.clear()
-        self._sequence = None
-        self._last_message = time.monotonic()
+        self._sequence, self._frames, self._last_message_at = None, 0, None
+        self._last_message = self._opened = time.monotonic()
 
     async def _or_lost(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -108,12 +124,21 @@ class Stream:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _watch(self) -> None:
+        """Return never: raise StreamLost when the connection ends or shows no life for too long."""
         ended = self._ended
+        told_at = time.monotonic()
         while ended is not None:
-            quiet = SILENCE_SECONDS_MAX - (time.monotonic() - self._pipe_alive_at())
-            if quiet <= 0:
-                raise StreamLost("STREAM_SILENT")
-            done, _ = await asyncio.wait({ended}, timeout=quiet + 0.05)
+            now = time.monotonic()
+            limits = [(self._rule.silence_seconds_max, self._pipe_alive_at(), StreamReason.SILENT)]
+            if self._rule.frame_seconds_max is not None:
+                limits.append((self._rule.frame_seconds_max, self._last_message, StreamReason.HEARTBEAT_MISSED))
+            patience, reason = min((limit - (now - seen), reason) for limit, seen, reason in limits)
+            if patience <= 0:
+                raise StreamLost(reason)
+            if now - told_at >= ALIVE_SECONDS:
+                told_at = now
+                self._tell("alive")
+            done, _ = await asyncio.wait({ended}, timeout=min(patience, ALIVE_SECONDS) + 0.05)
             if done:
                 raise StreamLost(ended.result())
 
@@ -133,14 +158,18 @@ class Stream:
             socket.is_dropped = True  # its last callbacks come late and must not end the next connection
         await asyncio.gather(*(socket.close() for socket in sockets), return_exceptions=True)
 
-    def _tell(self, state: Any, reason: str = "") -> None:
-        self._on_state(StreamState(state=state, at=clock.now(), reason=reason, last_message_at=self._last_message_at))
+    def _tell(self, state: Any, reason: StreamReason | None = None, detail: str = "", tries: int = 1) -> None:
+        told = StreamState(
+            state=state, at=clock.now(), reason=reason, detail=detail, tries=tries, frames=self._frames,
+            last_message_at=self._last_message_at,
+        )  # fmt: skip
+        self._on_state(told)
 
     def _socket_lost(self, socket: Any, reason: str) -> None:
         if not getattr(socket, "is_dropped", False):
-            self._lose(reason)
+            self._lose(StreamReason(reason))
 
-    def _lose(self, reason: str) -> None:
+    def _lose(self, reason: StreamReason) -> None:
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(reason)
 
@@ -149,31 +178,33 @@ class Stream:
             return
         received_at = clock.now()
         self._last_message_at, self._last_message = received_at, time.monotonic()
+        self._frames += 1
+        self._channel.heard_at = received_at
         text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+        if text in self._adapter.pongs:
+            socket.on_message_callback(socket, text)
+            return
         try:
             payload = strict.loads(text)
         except strict.NotStrict as problem:
-            self._on_frame(text, received_at)
-            self._on_reports([rows.malformed("stream", str(problem), text)], received_at)
+            self._on_frame(text, [rows.malformed("stream", str(problem), text)], received_at)
             return
         try:
             reports = self._adapter.read_frame(payload)
         except Exception as problem:  # a fault of our reader must cost one frame, not the stream
             reports = [rows.malformed("stream", f"our reader failed: {type(problem).__name__}", text)]
         if reports is not None:
-            self._on_frame(text, received_at)
+            self._on_frame(text, reports, received_at)
             self._check_sequence(payload)
-            if reports:
-                self._on_reports(reports, received_at)
             return
         self._pass_on(socket, payload, text)
 
     def _pass_on(self, socket: Any, payload: Any, text: str) -> None:
-        if isinstance(payload, dict) and payload.get("method") == "subscribe":
+        if isinstance(payload, dict) and "subscribe" in (payload.get("method"), payload.get("op")):
             if payload.get("success") is True:
                 self._acknowledged.set()
             else:
-                self._lose("STREAM_REFUSED")
+                self._lose(StreamReason.REFUSED)
             return
         try:
             socket.on_message_callback(socket, json.loads(text))
@@ -187,4 +218,4 @@ class Stream:
             return
         expected, self._sequence = self._sequence, int(number) + 1
         if expected is not None and int(number) != expected:
-            self._lose("STREAM_GAP")
+            self._lose(StreamReason.GAP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -61,6 +62,14 @@ class HttpRecord:
     def answered(self) -> bool:
         """Whether a whole answer arrived."""
         return self.status is not None and not self.fault
+
+    def retry_after(self) -> float | None:
+        """Return the seconds of its Retry-After, where it has one that is a number."""
+        try:
+            seconds = float(self.headers.get("Retry-After", "nan"))
+        except ValueError:
+            return None
+        return seconds if math.isfinite(seconds) else None
 
     def carries(self, marker: str) -> bool:
         """Say whether the request names this client id."""

@@ -86,8 +86,8 @@ def placed(row: Mapping[str, Any], order: PlaceOrder) -> OrderReport:
     )
 
 
-def order(row: Mapping[str, Any]) -> OrderReport:
-    """Read one order. Raises rows.RowError."""
+def order(row: Mapping[str, Any], client_id_row_key: str = "") -> OrderReport:
+    """Read one order; its client id out of the venue's own row where ccxt drops it. Raises rows.RowError."""
     status = _STATUS.get(str(row.get("status")))
     if status is None:
         raise rows.RowError("status is unknown")
@@ -96,7 +96,7 @@ def order(row: Mapping[str, Any]) -> OrderReport:
         status = "cancelled"  # "closed" with a rest is a cancel or an expiry, never a complete fill
     return OrderReport(
         venue_order_id=rows.text(row, "id"),
-        venue_client_id=rows.optional_text(row, "clientOrderId"),
+        venue_client_id=rows.optional_text(row, "clientOrderId") or _kept(row, client_id_row_key),
         symbol=rows.text(row, "symbol"),
         status=status,
         side=rows.side(row, "side") if row.get("side") else None,
@@ -109,8 +109,8 @@ def order(row: Mapping[str, Any]) -> OrderReport:
     )
 
 
-def fill(row: Mapping[str, Any]) -> FillReport:
-    """Read one trade of ours. Raises rows.RowError."""
+def fill(row: Mapping[str, Any], client_id_row_key: str = "") -> FillReport:
+    """Read one trade of ours; see order. Raises rows.RowError."""
     symbol = rows.text(row, "symbol")
     fee, info = row.get("fee") or {}, row.get("info") or {}
     if not isinstance(fee, Mapping) or not isinstance(info, Mapping):
@@ -123,7 +123,7 @@ def fill(row: Mapping[str, Any]) -> FillReport:
     return FillReport(
         venue_trade_id=rows.text(row, "id"),
         venue_order_id=rows.text(row, "order"),
-        venue_client_id=rows.optional_text(info, "clientOrderId"),
+        venue_client_id=_kept(row, client_id_row_key or "clientOrderId"),
         symbol=symbol,
         side=rows.side(row, "side"),
         price=rows.positive(row, "price"),
@@ -134,6 +134,11 @@ def fill(row: Mapping[str, Any]) -> FillReport:
         liquidity="maker" if liquidity == "maker" else "taker" if liquidity == "taker" else "",
         occurred_at=_time(row, "timestamp"),
     )
+
+
+def _kept(row: Mapping[str, Any], key: str) -> str | None:
+    info = row.get("info")
+    return rows.optional_text(info, key) if key and isinstance(info, Mapping) else None
 
 
 def _time(row: Mapping[str, Any], key: str) -> datetime | None:
@@ -193,10 +198,19 @@ def error_layers(payload: Any) -> Iterator[Mapping[str, Any]]:
     inner = payload.get("data")
     if isinstance(inner, list):
         yield from (item for item in inner[:1] if isinstance(item, Mapping))
+    answers = _path(payload, "response", "data", "statuses")
+    if isinstance(answers, list):
+        yield from (item for item in answers[:1] if isinstance(item, Mapping))
     nested = payload.get("error")
     if isinstance(nested, Mapping):
         yield nested
     yield payload
+
+
+def _path(node: Any, *keys: str) -> Any:
+    for key in keys:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node
 
 
 def _balance(row: Mapping[str, Any]) -> BalanceReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import select
 import socket
@@ -213,8 +214,17 @@ class _Connection(asyncio.Protocol):
     def ask(self, request: bytes, method: str) -> Reply:
         """Write a request; the answer is complete or has a fault when its `done` is."""
         self._answer = answer = Reply(self._loop.create_future(), method == "HEAD")
+        if failpoints.is_on("P5") and self.origin.scheme == "http":
+            request = self._half_written(request)
         cast(asyncio.Transport, self._transport).write(request)
         return answer
+
+    def _half_written(self, request: bytes) -> bytes:
+        """Write half of a request past the event loop, which may hold it back, and return the other half."""
+        half = len(request) // 2
+        os.write(cast(asyncio.Transport, self._transport).get_extra_info("socket").fileno(), request[:half])
+        failpoints.reach("P5")
+        return request[half:]
 
     def is_quiet(self) -> bool:
         """Say whether neither an end nor a byte nobody asked for has arrived, not even in the kernel."""

@@ -6,12 +6,40 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from venues.paper.contracts import Position
+from venues.paper.markets import Market
 from venues.paper.orders import NOTHING, OPEN_STATUSES, Fill, Order, OrderRequest
 
-Transfer = tuple[int, str, Decimal]
 Row = TypeVar("Row", Order, Fill)
+
+
+@dataclass(slots=True, kw_only=True)
+class Transfer:
+    """Money that moved without a trade, as the account's lists tell it; `number` counts those of the account.
+
+    kind: deposit, withdrawal, funding or settlement. amount: what it did to the total, its fee included. A silent movement is
+    in no list. shown: another amount that the lists lie about. session_rpl, session_funding: what a settlement turned into cash.
+    """
+
+    number: int
+    at: int
+    kind: str
+    asset: str
+    amount: Decimal
+    fee: Decimal = NOTHING
+    reference: str = ""
+    symbol: str = ""
+    session_rpl: Decimal = NOTHING
+    session_funding: Decimal = NOTHING
+    is_listed: bool = True
+    shown: Decimal | None = None
+
+    @property
+    def told(self) -> Decimal:
+        """The amount that the lists tell."""
+        return self.amount if self.shown is None else self.shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +69,19 @@ class Span(Generic[Row]):
         return sum(1 for index in range(self.low, self.high) if is_shown(self.rows[index]))
 
 
+class Lying(Protocol):
+    """Says of an account's lists what is not so; see venues.paper.lies."""
+
+    def told_trades(self, fills: list[Fill], symbol: str | None) -> list[Fill]:
+        """Return a list of trades as it is told, oldest first."""
+
+    def told_orders(self, orders: list[Order], symbol: str | None) -> list[Order]:
+        """Return a list of open orders as it is told."""
+
+    def told_position(self, market: Market, held: Position) -> Position:
+        """Return what the list of positions says is held of a contract."""
+
+
 class Account:
     """One participant. `total` includes what `held` reserves for its open orders."""
 
@@ -60,8 +101,10 @@ class Account:
         self.fills_by_symbol: dict[str, list[Fill]] = defaultdict(list)
         self.fill_by_id: dict[str, Fill] = {}
         self.transfers: list[Transfer] = []
+        self.positions: dict[str, Position] = {}
         self.last_visible_at = 0
         self.delay_longest = 0
+        self.lies: Lying | None = None
 
     def free(self, asset: str) -> Decimal:
         """Return what the account may still spend."""
@@ -108,6 +151,13 @@ class Account:
         self.held[order.hold_asset] += hold - order.hold
         order.hold = hold
 
+    def position(self, symbol: str) -> Position:
+        """Return what the account holds of a contract."""
+        position = self.positions.get(symbol)
+        if position is None:
+            position = self.positions[symbol] = Position()
+        return position
+
     def close(self, order: Order) -> None:
         """Release an order that ended."""
         self.set_hold(order, NOTHING)
@@ -122,7 +172,11 @@ class Account:
         self.closed.append(order)
 
     def visible_open_orders(self, moment: int, now: int, symbol: str | None = None) -> list[Order]:
-        """Return the orders that look open to the outside at a moment, oldest first."""
+        """Return the orders that look open to the outside at a moment, oldest first, and what its list adds to them."""
+        shown = self._open_at(moment, now, symbol)
+        return shown if self.lies is None else self.lies.told_orders(shown, symbol)
+
+    def _open_at(self, moment: int, now: int, symbol: str | None) -> list[Order]:
         still_open = self.open if symbol is None else self.open_by_symbol[symbol]
         if moment >= now and self.last_visible_at <= now:
             return [order for order in still_open.values() if moment >= order.hidden_until]
@@ -143,16 +197,60 @@ class Account:
                 break
             if fill.visible_at > moment:
                 total -= movements(fill).get(asset, NOTHING)
-        for at, moved, amount in reversed(self.transfers):
-            if at <= moment:
+        for moved in reversed(self.transfers):
+            if moved.at <= moment:
                 break
-            if moved == asset:
-                total -= amount
+            if moved.asset == asset:
+                total -= moved.amount
         for order in [*self.open.values(), *self._closed_since(moment)]:
             if order.hold_asset == asset:
                 version = order.told_version(moment)
                 held += (version.hold if version else NOTHING) - order.hold
         return total, held
+
+    def visible_hold(self, asset: str, moment: int, counts: Callable[[Order], bool]) -> Decimal:
+        """Return what some orders reserve of an asset as the outside sees it at a moment."""
+        recent = [] if self.last_visible_at <= moment else self._closed_since(moment)
+        orders = [order for order in (*self.open.values(), *recent) if order.hold_asset == asset and counts(order)]
+        return sum((told.hold for order in orders if (told := order.told_version(moment))), NOTHING)
+
+    def visible_position(self, market: Market, moment: int) -> Position:
+        """Return what is held of a contract as the outside sees it at a moment."""
+        held = self.position(market.symbol)
+        if self.last_visible_at <= moment:
+            return held
+        fills = self.fills_by_symbol[market.symbol]
+        unseen = [moved for moved in self.transfers if moved.at > moment and moved.symbol == market.symbol]
+        late = sum((moved.amount for moved in unseen if moved.kind == "funding"), NOTHING)
+        late -= sum((moved.session_funding for moved in unseen), NOTHING)
+        unsaid = sum((fill.realised for fill in fills), NOTHING) - sum((moved.session_rpl for moved in unseen), NOTHING)
+        unsaid += sum((moved.amount for moved in unseen if moved.kind == "funding"), NOTHING)
+        seen = Position(funding=held.funding - late, realised=held.realised - unsaid)
+        for fill in fills:
+            if fill.visible_at <= moment:
+                seen.trade(market, fill.order.side, fill.quantity, fill.price, fill.realised)
+        return seen
+
+    def transfer(self, at: int, kind: str, asset: str, amount: Decimal, **told: Any) -> Transfer:
+        """Change a total without a trade, and remember it."""
+        self.total[asset] += amount
+        moved = Transfer(number=len(self.transfers) + 1, at=at, kind=kind, asset=asset, amount=amount, **told)
+        self.transfers.append(moved)
+        self.told(at, at)
+        return moved
+
+    def transfers_between(self, start: int, end: int) -> list[Transfer]:
+        """Return the transfers that are told, from a start to an end, both included, oldest first."""
+        low, high = bisect_left(self.transfers, start, key=_moved_at), bisect_right(self.transfers, end, key=_moved_at)
+        return [moved for moved in self.transfers[low:high] if moved.is_listed]
+
+    def movements_between(self, start: int, end: int, moment: int) -> list[Transfer | Fill]:
+        """Return transfers and trades together, from a start to an end, as far as they are told at a moment; newest first."""
+        end = min(end, moment)
+        span = self.fills_between(start, end)
+        fills = [one for one in span.rows[span.low : span.high] if one.visible_at <= moment]
+        moved: list[Transfer | Fill] = [*self.transfers_between(start, end), *fills]
+        return sorted(moved, key=lambda one: one.at, reverse=True)
 
     def balances(self, assets: tuple[str, ...]) -> dict[str, tuple[Decimal, Decimal]]:
         """Return total and held of some assets as they are now."""
@@ -170,6 +268,8 @@ class Account:
     def fills_between(self, start: int, end: int, symbol: str | None = None, number: int = 0) -> "Span[Fill]":
         """Return the fills from a start to an end, both included, whose trades are numbered from a number on."""
         fills = self.fills if symbol is None else self.fills_by_symbol[symbol]
+        if self.lies is not None:
+            fills = self.lies.told_trades(fills, symbol)
         low = bisect_left(fills, start, key=_filled_at)
         if number:
             low = max(low, bisect_left(fills, number, key=_trade_number_of))
@@ -194,6 +294,8 @@ class Account:
 
 def movements(fill: Fill) -> dict[str, Decimal]:
     """Return what a fill changes in its owner's balances, fee included."""
+    if fill.settle:
+        return {fill.settle: fill.realised - fill.fee}
     base, quote = fill.order.request.symbol.split("/")
     sign = 1 if fill.order.side == "buy" else -1
     changes = {base: sign * fill.quantity, quote: -sign * fill.cost}
@@ -209,6 +311,10 @@ def looks_open(order: Order, moment: int) -> bool:
 
 def _ended_at(order: Order) -> int:
     return order.versions[-1].at
+
+
+def _moved_at(moved: Transfer) -> int:
+    return moved.at
 
 
 def _filled_at(fill: Fill) -> int:

@@ -12,6 +12,7 @@ class Key:
     api_key: str
     secret: str
     permissions: dict[str, bool]
+    passphrase: str = ""
     whitelist: tuple[str, ...] = ()
 
 

@@ -3,10 +3,12 @@
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 from venues.paper.orders import NOTHING, Resting
 
 OPPOSITE = {"buy": "sell", "sell": "buy"}
+Levels = dict[Decimal, Decimal]
 
 
 class Book:
@@ -80,6 +82,21 @@ class Book:
             changed[side].append((price, self.quantity_at(side, price)))
         self.touched.clear()
         return changed
+
+
+def depth_changes(book: Book, memory: dict[str, Any]) -> dict[str, Levels]:
+    """Return what a listener of some depth must be told since the last call: new quantities, 0 for a level that is gone.
+
+    `memory` is the listener's: its `depth`, and under `buy` and `sell` the levels it was last told.
+    """
+    changes: dict[str, Levels] = {}
+    for side in ("buy", "sell"):
+        before: Levels = memory[side]
+        levels = dict(book.depth(side, memory["depth"]))
+        changed = {price: quantity for price, quantity in levels.items() if before.get(price) != quantity}
+        changes[side] = dict.fromkeys((price for price in before if price not in levels), NOTHING) | changed
+        memory[side] = levels
+    return changes
 
 
 def crosses(side: str, limit: Decimal | None, price: Decimal) -> bool:

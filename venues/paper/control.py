@@ -1,6 +1,7 @@
 """The control interface: worlds, faults, outside trades and orders, and the journal as the venue's truth."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -67,6 +68,16 @@ class Control:
     async def _delete_world(self, asked: Json) -> web.Response:
         await self.worlds.remove(str(asked["exchange"]), str(asked["world"]))
         return _json({}, 200)
+
+    async def _change_key(self, asked: Json) -> web.Response:
+        world = self._world(asked)
+        key = world.keys[str(asked["account"])]
+        addresses = asked.get("whitelist")
+        world.keys[key.api_key] = changed = replace(
+            key, permissions={**key.permissions, **dict(asked.get("permissions") or {})},
+            whitelist=key.whitelist if addresses is None else tuple(addresses),
+        )  # fmt: skip
+        return _json({"permissions": changed.permissions, "whitelist": list(changed.whitelist)})
 
     async def _add_fault(self, asked: Json) -> web.Response:
         world = self._world(asked)
@@ -196,6 +207,7 @@ class Control:
         ("DELETE", "faults"): _delete_faults,
         ("GET", "journal"): _journal,
         ("GET", "balances"): _balances,
+        ("PATCH", "keys"): _change_key,
         ("GET", "prices"): _prices,
         ("POST", "prices"): _move_price,
         ("POST", "trades"): _trade,

@@ -6,10 +6,10 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from venues.paper import recovery
+from venues.paper import lies, recovery
 from venues.paper.blueprint import Key
 from venues.paper.engine import Engine
-from venues.paper.faults import AT_ONCE, Call, FaultBook, Rule
+from venues.paper.faults import AT_ONCE, LIES, Call, FaultBook, Rule
 from venues.paper.hub import Hub, Listener
 from venues.paper.journal import Record
 from venues.paper.orders import NOTHING, Order, OrderRequest, Version
@@ -45,9 +45,9 @@ class Effects:
         """Have something called in some seconds; what it changes is journalled and told."""
         return self.timers.at(self.now() + int(seconds * MICROSECONDS), call)
 
-    def transfer(self, account: str, asset: str, amount: Decimal, tell: bool = True) -> None:
-        """Move money in or out of an account; an untold movement is journalled but sent to nobody."""
-        fact = self.engine.transfer(account, asset, amount)
+    def transfer(self, account: str, asset: str, amount: Decimal, tell: bool = True, **told: Any) -> None:
+        """Move money in or out of an account; an untold movement is journalled but sent to nobody and in no list."""
+        fact = self.engine.transfer(account, asset, amount, is_listed=tell, **told)
         if not tell:
             self.engine.facts.remove(fact)
             self.write(fact.kind, recovery.describe(fact))
@@ -76,10 +76,37 @@ class Effects:
 
     def _move_money(self, rule: Rule) -> None:
         account = rule.account or next(iter(self.keys))
-        amount = Decimal(str(rule.params["amount"]))
-        is_deposit = rule.fault == "deposit"
+        asset, amount = str(rule.params["asset"]), Decimal(str(rule.params["amount"]))
+        fee = Decimal(str(rule.params.get("fee", 0)))
+        reference = str(rule.params.get("reference") or f"paper-{len(self.engine.accounts[account].transfers) + 1}")
         self.faults.fire(rule, Call(operation="balance", account=account))
-        self.transfer(account, str(rule.params["asset"]), amount if is_deposit else -amount, tell=is_deposit)
+        if rule.fault == "silent_debit":
+            self.transfer(account, asset, -amount, tell=False)
+        elif rule.fault == "withdrawal":
+            self.transfer(account, asset, -amount - fee, fee=fee, reference=reference)
+        else:
+            for _ in range(2 if rule.fault == "duplicate_deposit" else 1):
+                self.transfer(account, asset, amount, reference=reference)
+            if rule.params.get("unlisted"):  # told by the stream, and in no list
+                self.engine.accounts[account].transfers[-1].is_listed = False
+
+    def _lie_about_transfer(self, rule: Rule) -> None:
+        """Leave the newest transfer of a reference out of the lists, or tell it with another amount."""
+        account = rule.account or next(iter(self.keys))
+        reference = str(rule.params["reference"])
+        listed = [moved for moved in self.engine.accounts[account].transfers if moved.reference == reference]
+        if not listed:
+            raise ValueError(f"no transfer of {account} has the reference {reference}")
+        self.faults.fire(rule, Call(operation="transfers", account=account))
+        if rule.fault == "hide_transfer":
+            listed[-1].is_listed = False
+        else:
+            listed[-1].shown = Decimal(str(rule.params["amount"]))
+
+    def _lie(self, rule: Rule) -> None:
+        account = rule.account or next(iter(self.keys))
+        lies.tell(self.engine, self.engine.accounts[account], rule)
+        self.faults.fire(rule, Call(operation="any", account=account))
 
     def _close_streams(self, rule: Rule) -> None:
         self.faults.fire(rule, Call(operation="stream", account=rule.account))
@@ -150,8 +177,13 @@ class Effects:
         return 0
 
     _IMMEDIATE: dict[str, Callable[["Effects", Rule], None]] = {
+        **dict.fromkeys(LIES, _lie),
         "silent_debit": _move_money,
         "deposit": _move_money,
+        "withdrawal": _move_money,
+        "duplicate_deposit": _move_money,
+        "hide_transfer": _lie_about_transfer,
+        "alter_transfer": _lie_about_transfer,
         "close_stream": _close_streams,
         "poison_frame": _poison_streams,
         "swizzle": _swizzle,

@@ -1,17 +1,18 @@
 """The matching engine of one world: synchronous, exact, without input or output; the clock is handed in."""
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
+from venues.paper.accounts import Account
 from venues.paper.book import OPPOSITE, Book, crosses
 from venues.paper.holdings import Holdings
 from venues.paper.markets import Exchange, Market
 from venues.paper.orders import (
     NOTHING,
     TRIGGER_TYPES,
+    WOULD_TAKE,
     Fact,
     Fill,
     Order,
@@ -20,13 +21,13 @@ from venues.paper.orders import (
     Rejected,
     Resting,
     Version,
+    text_id,
 )
-from venues.paper.pricing import available, check_filters, fee_asset_of, holding, quantity_for_quote, taking_cost
+from venues.paper.pricing import FLAT, available, charge, check_filters, quantity_for_quote, taking_cost
 from venues.paper.triggers import Triggers, direction, has_reached
 
-QUANTUM = Decimal("0.00000001")
-ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ234567"
 PRINTS_KEPT = 500
+FIRST_ID, ID_STRIDE = 600_000_000_000_000_000, 1000
 
 
 class MarketState:
@@ -34,6 +35,7 @@ class MarketState:
 
     def __init__(self, market: Market) -> None:
         self.market = market
+        self.assets = market.assets
         self.book = Book()
         self.triggers = Triggers(market.price_step)
         self.order_number = 0
@@ -47,8 +49,8 @@ class Engine(Holdings):
     """Accept, match, amend and cancel orders; every change leaves a Fact in `facts`; balances are conserved or it raises."""
 
     def __init__(self, exchange: Exchange, markets: Iterable[Market], now: Callable[[], int], salt: str = "") -> None:
-        super().__init__(exchange, sorted({asset for market in markets for asset in (market.base, market.quote)}), now)
-        self.markets = {market.symbol: MarketState(market) for market in markets}
+        super().__init__(exchange, markets, now)
+        self.markets = {symbol: MarketState(market) for symbol, market in self.listed.items()}
         self.salt = salt
         self.fill_delay: Callable[[Order], int] = lambda order: 0
         self.excess: Callable[[Order], Decimal] = lambda order: NOTHING
@@ -79,17 +81,22 @@ class Engine(Holdings):
         if self.client_ids_unique and request.client_order_id and request.client_order_id in account.open_client_ids:
             raise Rejected("duplicate_client_order_id")
         self._check_trigger(state, request)
-        best = state.book.best_price(OPPOSITE[request.side])
-        if request.post_only and best is not None and crosses(request.side, request.price, best):
+        if self._would_take(state, request) and not self.exchange.ends_post_only_takers:
             raise Rejected("would_take")
+        if request.reduce_only and request.quantity > account.position(request.symbol).reducible(request.side):
+            raise Rejected("reduce_only")
         if request.type == "market":
-            asset, needed = taking_cost(self.exchange, state.book, request, request.quantity)
+            asset, needed = self._taking_cost(state, request, request.quantity)
         else:
             trigger = request.trigger_price or (state.last_price if request.is_trailing else None)
-            asset, unit_hold = holding(self.exchange, request, trigger)
+            asset, unit_hold = self.holding(request, trigger)
             needed = unit_hold * request.quantity
-        if needed > account.free(asset):
+        if needed > self._funds(state, account, asset):
             raise Rejected("insufficient_funds")
+
+    def last_price(self, symbol: str) -> Decimal:
+        """Return the price of a market's last trade."""
+        return self.markets[symbol].last_price
 
     def cancel(self, order: Order, reason: str = "requested") -> None:
         """Take an order out of the book. Raises Rejected when it is not open any more."""
@@ -127,13 +134,12 @@ class Engine(Holdings):
             raise Rejected("no_change")
         check_filters(state.market, request, state.last_price)
         moves = request.price != before.price or request.quantity > before.quantity
-        best = state.book.best_price(OPPOSITE[request.side])
-        if request.post_only and moves and best is not None and crosses(request.side, request.price, best):
+        if moves and self._would_take(state, request) and not self.exchange.ends_post_only_takers:
             raise Rejected("would_take")
         leaves = request.quantity - order.executed
         waits_at = None if order.is_working else request.trigger_price or order.trigger_price
-        asset, unit_hold = holding(self.exchange, request, waits_at)
-        if leaves * unit_hold - order.hold > self.accounts[request.account].free(asset):
+        asset, unit_hold = self.holding(request, waits_at)
+        if leaves * unit_hold - order.hold > self._funds(state, self.accounts[request.account], asset):
             raise Rejected("insufficient_funds")
         if moves or not order.is_working:
             self.withdraw(order)
@@ -204,7 +210,8 @@ class Engine(Holdings):
             maker = state.book.best(side)
             if maker is None or not crosses(taker.side, limit, maker.price):
                 return
-            self._trade(state, taker, maker)
+            if not (state.market.settle and self._ends_unreduced(state, maker)):
+                self._trade(state, taker, maker)
 
     def next_ids(self, state: MarketState, prefix: str) -> tuple[int, str]:
         """Return the next number and id of an order ("O") or a trade ("T")."""
@@ -214,8 +221,10 @@ class Engine(Holdings):
         else:
             state.trade_number += 1
             number = state.trade_number
-        if self.exchange.ids_per_symbol:
+        if self.exchange.ids_per_symbol or (self.exchange.ids_are_digits and prefix == "T"):
             return number, str(number)
+        if self.exchange.ids_are_digits:
+            return number, str(FIRST_ID + number * ID_STRIDE + list(self.markets).index(state.market.symbol))
         return number, text_id(prefix, f"{self.salt}:{state.market.symbol}:{number}")
 
     def _trade(self, state: MarketState, taker: Resting, maker: Resting) -> None:
@@ -235,31 +244,52 @@ class Engine(Holdings):
         state.prints.append(Print(number, price, quantity, taker.side, at))
         state.prints_total += 1
         state.triggers.see(price)
-        self.check_conserved((state.market.base, state.market.quote))
+        self.check_conserved(state.assets)
+
+    def _ends_unreduced(self, state: MarketState, resting: Resting) -> bool:
+        """End a reduce-only order that would open a position by now; tell whether it did."""
+        if not isinstance(resting, Order) or not resting.request.reduce_only:
+            return False
+        position = self.accounts[resting.request.account].position(state.market.symbol)
+        if resting.leaves <= position.reducible(resting.side):
+            return False
+        self.withdraw(resting)
+        self._end(resting, "cancelled", "reduce only: the position is smaller")
+        return True
 
     def _book_fill(
-        self,
-        state: MarketState,
-        order: Order,
-        number: int,
-        trade_id: str,
-        price: Decimal,
-        quantity: Decimal,
-        liquidity: str,
-        at: int,
-    ) -> None:
+        self, state: MarketState, order: Order, number: int, trade_id: str, price: Decimal, quantity: Decimal,
+        liquidity: str, at: int,
+    ) -> None:  # fmt: skip
         excess = self.excess(order)
         if excess:
             quantity, order.leaves = quantity + order.leaves + excess, NOTHING
-        cost = (price * quantity).quantize(QUANTUM, ROUND_DOWN)
-        rate = self.exchange.maker_rate if liquidity == "maker" else self.exchange.taker_rate
-        fee_asset = fee_asset_of(self.exchange, order.request)
-        fee = ((quantity if fee_asset == state.market.base else cost) * rate).quantize(QUANTUM, ROUND_DOWN)
+        market, realised = state.market, NOTHING
+        cost, fee, fee_asset = charge(self.exchange, market, order.request, price, quantity, liquidity)
+        if market.settle:
+            position = self.accounts[order.request.account].position(market.symbol)
+            realised = position.realises(market, order.side, quantity, price)
         visible_at = at + self.fill_delay(order)
-        fill = Fill(order, number, trade_id, price, quantity, cost, fee, fee_asset, liquidity, at, visible_at)
+        fill = Fill(
+            order, number, trade_id, price, quantity, cost, fee, fee_asset, liquidity, at, visible_at, market.settle, realised
+        )  # fmt: skip
         self.apply_fill(fill)
         version = order.record_version(at, visible_at)
-        self._tell("filled", order, version, fill, (state.market.base, state.market.quote))
+        self._tell("filled", order, version, fill, state.assets)
+
+    def _taking_cost(self, state: MarketState, request: OrderRequest, quantity: Decimal) -> tuple[str, Decimal]:
+        account = self.accounts[request.account]
+        position = account.position(request.symbol) if state.market.settle else FLAT
+        return taking_cost(self.exchange, state.market, state.book, request, quantity, position)
+
+    def _funds(self, state: MarketState, account: Account, asset: str) -> Decimal:
+        """Return what an account may spend; of contracts never less than nothing, so that what only reduces may go."""
+        return max(self.available_funds(account, asset), NOTHING) if state.market.settle else account.free(asset)
+
+    @staticmethod
+    def _would_take(state: MarketState, request: OrderRequest) -> bool:
+        best = state.book.best_price(OPPOSITE[request.side]) if request.post_only else None
+        return best is not None and crosses(request.side, request.price, best)
 
     def _check_trigger(self, state: MarketState, request: OrderRequest) -> None:
         trigger = request.trigger_price
@@ -282,8 +312,9 @@ class Engine(Holdings):
         """Let the orders work that the last trades have triggered; what they trade may trigger more."""
         while not self.holds_triggers and (fired := state.triggers.take_fired()):
             for order in fired:
-                self._trigger(state, order)
-                self._work(state, order)
+                if not self._ends_unreduced(state, order):
+                    self._trigger(state, order)
+                    self._work(state, order)
 
     def _trigger(self, state: MarketState, order: Order) -> None:
         state.triggers.remove(order)
@@ -295,10 +326,13 @@ class Engine(Holdings):
         request = order.request
         limit = None if request.is_market else order.price
         if request.is_market and request.type != "market":
-            asset, needed = taking_cost(self.exchange, state.book, request, order.leaves)
-            if needed > self.accounts[request.account].free(asset):
+            asset, needed = self._taking_cost(state, request, order.leaves)
+            if needed > self._funds(state, self.accounts[request.account], asset):
                 self._end(order, "expired", "insufficient funds when triggered")
                 return
+        if self.exchange.ends_post_only_takers and self._would_take(state, request):
+            self._end(order, "cancelled", WOULD_TAKE)
+            return
         if request.time_in_force != "FOK" or (available(state.book, request.side, limit, order.leaves) >= order.leaves):
             self.match(state, order, limit)
         if not order.leaves:
@@ -327,24 +361,16 @@ class Engine(Holdings):
     ) -> None:
         account = self.accounts[order.request.account]
         account.told(version.at, version.visible_at)
-        self.facts.append(
-            Fact(
-                kind,
-                account.api_key,
-                version.at,
-                version.visible_at,
-                account.balances(assets or (order.hold_asset,)),
-                order,
-                version,
-                fill,
-                before=before,
-            )
-        )
+        fact = Fact(
+            kind, account.api_key, version.at, version.visible_at, account.balances(assets or (order.hold_asset,)), order,
+            version, fill, before=before,
+        )  # fmt: skip
+        self.facts.append(fact)
 
     def _new_order(self, state: MarketState, request: OrderRequest) -> Order:
         number, order_id = self.next_ids(state, "O")
         trigger = request.trigger_price or (state.last_price if request.is_trailing else None)
-        asset, unit_hold = holding(self.exchange, request, trigger)
+        asset, unit_hold = self.holding(request, trigger)
         at = self.now()
         order = Order(
             side=request.side,
@@ -372,10 +398,3 @@ class Engine(Holdings):
         if state is None:
             raise Rejected("unknown_symbol")
         return state
-
-
-def text_id(prefix: str, seed: str) -> str:
-    """Return an id such as OABCDE-FGHJK-LMNPQR made from a seed."""
-    digest = hashlib.sha256(seed.encode()).digest()
-    letters = "".join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:16])
-    return f"{prefix}{letters[:5]}-{letters[5:10]}-{letters[10:16]}"

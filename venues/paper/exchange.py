@@ -1,6 +1,5 @@
 """One request to a world without input or output: faults before and after it, limits, and what is to be sent back."""
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +10,7 @@ from venues.paper.world import World
 
 JSON_TYPE = "application/json; charset=utf-8"
 HTML_TYPE = "text/html; charset=utf-8"
+TEXT_TYPE = "text/plain; charset=utf-8"
 BUSY = {"code": -1000, "msg": "Internal error", "error": ["EService:Busy"]}
 
 
@@ -121,10 +121,10 @@ def misbehave(world: World, rule: Rule, answer: Answer) -> Reply:
         if rule.params.get("body") == "json":
             return Reply(encode_bytes(BUSY), status)
         return Reply(spoil.HTML_PAGE.encode(), status, content_type=HTML_TYPE)
-    if fault in ("rate_limited", "ban", "unknown_reject", "duplicate_client_id_reject"):
+    if fault in ("rate_limited", "ban", "unknown_reject", "duplicate_client_id_reject", "maintenance"):
         return _reply(world.dialect.fault_answer(world, fault, rule.number("seconds", 5)))
     if fault == "truncate":
-        return Reply(json.dumps(answer.body).encode(), is_half=True)
+        return replace(_reply(answer), is_half=True)
     if fault == "huge_exponent":
         return _reply(replace(answer, body=spoil.enlarged(answer.body)))
     text = {"empty": "", "html": spoil.HTML_PAGE, "json_empty": "{}"}[fault]
@@ -132,4 +132,6 @@ def misbehave(world: World, rule: Rule, answer: Answer) -> Reply:
 
 
 def _reply(answer: Answer) -> Reply:
+    if isinstance(answer.body, bytes):
+        return Reply(answer.body, answer.status, dict(answer.headers), TEXT_TYPE)
     return Reply(encode_bytes(answer.body), answer.status, dict(answer.headers))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-BEFORE = ("drop_before", "rate_limited", "ban", "unknown_reject", "duplicate_client_id_reject")
+BEFORE = ("drop_before", "rate_limited", "ban", "unknown_reject", "duplicate_client_id_reject", "maintenance")
 AFTER = ("drop_after", "empty", "html", "json_empty", "truncate", "huge_exponent")
 EITHER = ("hang", "status")
 LATE = ("late_accept",)
@@ -14,7 +14,10 @@ READS = ("read_lag",)
 ORDERS = ("cancel_then_fill", "ack_then_deny", "overfill")
 ROWS = ("wrong_account_row", "wrong_client_id_echo")
 STREAM = ("duplicate_fill", "drop_stream_frames")
-AT_ONCE = ("silent_debit", "deposit", "close_stream", "poison_frame", "swizzle")
+MOVES = ("silent_debit", "deposit", "withdrawal", "duplicate_deposit")
+LISTED = ("hide_transfer", "alter_transfer")
+LIES = ("hide_trade", "alter_trade", "list_trade", "list_order", "list_position", "freeze")
+AT_ONCE = (*MOVES, *LIES, *LISTED, "close_stream", "poison_frame", "swizzle")
 STANDING = ("delayed_fill", "skew")
 FAULTS = (*BEFORE, *AFTER, *EITHER, *LATE, *READS, *ORDERS, *ROWS, *STREAM, *AT_ONCE, *STANDING)
 OPERATIONS = (
@@ -30,8 +33,10 @@ OPERATIONS = (
     "any",
     "market_data",
     "credentials",
+    "positions",
+    "transfers",
 )
-READ_OPERATIONS = ("fetch_order", "open_orders", "closed_orders", "my_trades")
+READ_OPERATIONS = ("fetch_order", "open_orders", "closed_orders", "my_trades", "transfers")
 EVERYWHERE = "any"
 
 
@@ -145,6 +150,14 @@ class FaultBook:
         return [
             rule for rule in self.rules.values() if rule.fault in faults and rule.is_live(now) and rule.matches(call)
         ]
+
+    def stands(self, fault: str, operation: str) -> bool:
+        """Tell whether a fault would befall an operation of somebody now, without firing it."""
+        now = self._now()
+        return any(
+            rule.fault == fault and rule.is_live(now) and {operation, EVERYWHERE} & {*rule.operations}
+            for rule in self.rules.values()
+        )
 
     def take(self, faults: Iterable[str], call: Call, when: str | None = None) -> Rule | None:
         """Fire and return the first rule that applies to a call, None when there is none."""

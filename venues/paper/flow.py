@@ -79,6 +79,8 @@ class MarketFlow:
 
     def _quantity(self, notional: float) -> Decimal:
         market = self.state.market
+        if market.is_inverse:
+            return max(Decimal(f"{notional:.2f}") // market.quantity_step * market.quantity_step, market.quantity_min)
         quantity = Decimal(f"{notional:.2f}") / self.centre
         return max(quantity.quantize(market.quantity_step, ROUND_FLOOR), market.quantity_min)
 

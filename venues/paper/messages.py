@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 import orjson
 
-Body = dict[str, Any] | list[Any]
+Body = dict[str, Any] | list[Any] | bytes
 encode_bytes = orjson.dumps
 
 
@@ -33,7 +33,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply before any fault touches it."""
+    """A reply before any fault touches it; a body of bytes is plain text."""
 
     body: Body
     status: int = 200

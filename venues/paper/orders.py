@@ -1,5 +1,6 @@
 """The values of the engine: orders, their versions over time, fills, facts and refusals."""
 
+import hashlib
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -8,6 +9,8 @@ from operator import attrgetter
 OPEN_STATUSES = ("new", "partially_filled")
 NOTHING = Decimal(0)
 RAN_OUT = "order expired"
+ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ234567"
+WOULD_TAKE = "post-only order that would take"
 VERSIONS_KEPT_MICROSECONDS = 900_000_000
 
 _visible_at = attrgetter("visible_at")
@@ -36,6 +39,7 @@ REASONS = (
     "duplicate_client_order_id",
     "would_take",
     "unknown_order",
+    "reduce_only",
 )
 
 
@@ -49,6 +53,7 @@ class OrderRequest:
 
     A type of TRIGGER_TYPES waits for `trigger_price`, or trails the last price by `trailing_offset` (quote asset) or
     `trailing_bips` (hundredths of a percent). `expires_at` in microseconds. `replaces` names the order it replaces.
+    One that is `reduce_only` ends when it would open a position.
     """
 
     account: str
@@ -68,6 +73,7 @@ class OrderRequest:
     trailing_bips: int | None = None
     expires_at: int | None = None
     replaces: str = ""
+    reduce_only: bool = False
 
     @property
     def is_market(self) -> bool:
@@ -177,7 +183,7 @@ class Order(Resting):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fill:
-    """One side of a trade, as its owner is told."""
+    """One side of a trade, as its owner is told; of a derivative with what it realised in the asset that settles it."""
 
     order: Order
     trade_number: int
@@ -190,13 +196,16 @@ class Fill:
     liquidity: str
     at: int
     visible_at: int
+    settle: str = ""
+    realised: Decimal = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What happened to an account: accepted, triggered, amended, filled, cancelled, expired, deposited or debited.
+    """What happened to an account: accepted, triggered, amended, filled, cancelled, expired, deposited, debited, funded, settled.
 
-    `balances` are the total and held amounts it left behind; `before` is the request an amendment replaced.
+    `balances` are the total and held amounts it left behind; `before` is the request an amendment replaced; `symbol` is
+    the contract that was funded or settled; `told` is what more the journal keeps of it.
     """
 
     kind: str
@@ -210,6 +219,8 @@ class Fact:
     asset: str = ""
     amount: Decimal = NOTHING
     before: OrderRequest | None = None
+    symbol: str = ""
+    told: dict[str, str | bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,3 +232,10 @@ class Print:
     quantity: Decimal
     taker_side: str
     at: int
+
+
+def text_id(prefix: str, seed: str) -> str:
+    """Return an id such as OABCDE-FGHJK-LMNPQR made from a seed."""
+    digest = hashlib.sha256(seed.encode()).digest()
+    letters = "".join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:16])
+    return f"{prefix}{letters[:5]}-{letters[5:10]}-{letters[10:16]}"

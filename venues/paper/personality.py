@@ -21,12 +21,19 @@ class Personality:
     read_lag_seconds: float = 0.0
     read_lag_random: bool = False
     strict_nonce: bool = False
+    funding_interval_seconds: float = 28_800
+    settlement_interval_seconds: float = 86_400
 
     @classmethod
     def read(cls, given: dict[str, Any] | None) -> "Personality":
         """Return the personality a blueprint asks for. Raises ValueError for an unknown option or a wrong value."""
         options = dict(given or {})
-        kinds: dict[str, type | tuple[type, ...]] = {"client_ids_unique": str, "read_lag_seconds": (int, float)}
+        kinds: dict[str, type | tuple[type, ...]] = {
+            "client_ids_unique": str,
+            "read_lag_seconds": (int, float),
+            "funding_interval_seconds": (int, float),
+            "settlement_interval_seconds": (int, float),
+        }
         for name, value in options.items():
             if name not in _OPTIONS:
                 raise ValueError(f"personality has no option {name}; it has {', '.join(_OPTIONS)}")
@@ -37,6 +44,9 @@ class Personality:
             raise ValueError("personality: client_ids_unique must be open or never")
         if made.read_lag_seconds < 0:
             raise ValueError("personality: read_lag_seconds cannot be negative")
+        for name in ("funding_interval_seconds", "settlement_interval_seconds"):
+            if getattr(made, name) < 0.1:
+                raise ValueError(f"personality: {name} must be at least 0.1")
         return made
 
 

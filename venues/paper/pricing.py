@@ -3,40 +3,72 @@
 from decimal import ROUND_DOWN, Decimal
 
 from venues.paper.book import OPPOSITE, Book, crosses
+from venues.paper.contracts import QUANTUM, Position, margin_unit, value
 from venues.paper.markets import Exchange, Market
 from venues.paper.orders import NOTHING, OrderRequest, Rejected
 
+FLAT = Position()
 
-def fee_asset_of(exchange: Exchange, request: OrderRequest) -> str:
+
+def fee_asset_of(exchange: Exchange, market: Market, request: OrderRequest) -> str:
     """Return the asset in which an order's fee is taken."""
-    base, quote = request.symbol.split("/")
+    if market.settle:
+        return market.settle
     if request.fee_preference:
-        return base if request.fee_preference == "base" else quote
+        return market.base if request.fee_preference == "base" else market.quote
     if exchange.fee_in_received_asset:
-        return base if request.side == "buy" else quote
-    return quote
+        return market.base if request.side == "buy" else market.quote
+    return market.quote
 
 
-def holding(exchange: Exchange, request: OrderRequest, trigger_price: Decimal | None = None) -> tuple[str, Decimal]:
+def charge(
+    exchange: Exchange, market: Market, request: OrderRequest, price: Decimal, quantity: Decimal, liquidity: str
+) -> tuple[Decimal, Decimal, str]:
+    """Return what a trade costs, its fee and the asset of the fee; a derivative's cost is in its settlement asset."""
+    rate = exchange.maker_rate if liquidity == "maker" else exchange.taker_rate
+    fee_asset = fee_asset_of(exchange, market, request)
+    worth = value(market, quantity, price) if market.settle else price * quantity
+    cost = worth.quantize(QUANTUM, ROUND_DOWN)
+    fee = ((quantity if fee_asset == market.base and not market.settle else cost) * rate).quantize(QUANTUM, ROUND_DOWN)
+    return cost, fee, fee_asset
+
+
+def holding(
+    exchange: Exchange,
+    market: Market,
+    request: OrderRequest,
+    trigger_price: Decimal | None = None,
+    position: Position = FLAT,
+) -> tuple[str, Decimal]:
     """Return the asset an order spends and how much of it is held for each unit of quantity.
 
-    A market order holds nothing; one that waits for its trigger holds as if it were to trade at the trigger.
+    A market order holds nothing; one that waits for its trigger holds as if it were to trade at the trigger. An order
+    for a derivative holds margin, and none when it only reduces the account's position.
     """
-    base, quote = request.symbol.split("/")
-    spent = quote if request.side == "buy" else base
+    spent = market.settle or (market.quote if request.side == "buy" else market.base)
     if request.type == "market" or (request.is_market and trigger_price is None):
         return spent, NOTHING
     limit = (trigger_price if request.is_market else request.price) or NOTHING
+    if market.settle:
+        reduces = request.reduce_only or request.quantity <= position.reducible(request.side)
+        return spent, NOTHING if reduces else margin_unit(market, limit, exchange.taker_rate)
     price = limit if request.side == "buy" else Decimal(1)
-    rate = exchange.taker_rate if fee_asset_of(exchange, request) == spent else NOTHING
+    rate = exchange.taker_rate if fee_asset_of(exchange, market, request) == spent else NOTHING
     return spent, price * (1 + rate)
 
 
-def taking_cost(exchange: Exchange, book: Book, request: OrderRequest, quantity: Decimal) -> tuple[str, Decimal]:
+def taking_cost(
+    exchange: Exchange, market: Market, book: Book, request: OrderRequest, quantity: Decimal, position: Position = FLAT
+) -> tuple[str, Decimal]:
     """Return the asset and amount that a market order needs against a book as it stands."""
-    base, quote = request.symbol.split("/")
-    spent = quote if request.side == "buy" else base
-    rate = exchange.taker_rate if fee_asset_of(exchange, request) == spent else NOTHING
+    if market.settle:
+        opens = NOTHING if request.reduce_only else quantity - position.reducible(request.side)
+        price = book.best_price(OPPOSITE[request.side])
+        if opens <= 0 or price is None:
+            return market.settle, NOTHING
+        return market.settle, opens * margin_unit(market, price, exchange.taker_rate)
+    spent = market.quote if request.side == "buy" else market.base
+    rate = exchange.taker_rate if fee_asset_of(exchange, market, request) == spent else NOTHING
     if request.side == "sell":
         return spent, quantity * (1 + rate)
     left, cost = quantity, NOTHING

@@ -8,7 +8,6 @@ from typing import Any
 from venues.paper.engine import Engine
 from venues.paper.journal import Record
 from venues.paper.orders import NOTHING, TRIGGER_TYPES, Fact, Fill, Order, OrderRequest
-from venues.paper.pricing import holding
 
 NUMBERS_SKIPPED_AFTER_RESTART = 1000
 
@@ -18,6 +17,9 @@ def describe(fact: Fact) -> Record:
     record: Record = {"kind": fact.kind, "at": fact.at, "account": fact.account}
     if fact.order is None:
         record |= {"asset": fact.asset, "amount": f"{fact.amount:f}"}
+        if fact.symbol:
+            record["symbol"] = fact.symbol
+        record |= fact.told
     else:
         request = fact.version.request if fact.version else fact.order.request
         record |= _describe_order(fact.order, request)
@@ -107,7 +109,7 @@ def _terms(record: Record) -> dict[str, Any]:
 
 
 _NUMBERS = ("quantity", "price", "trigger_price", "trailing_offset")
-_SPECIAL_TERMS = ("trigger_price", "trailing_offset", "trailing_bips", "expires_at", "replaces")
+_SPECIAL_TERMS = ("trigger_price", "trailing_offset", "trailing_bips", "expires_at", "replaces", "reduce_only")
 _TERMS = ("quantity", "price", "trigger_price", "trailing_offset", "post_only", "client_order_id", "expires_at")
 
 
@@ -123,6 +125,7 @@ def _describe_fill(fill: Fill) -> Record:
         "fee_asset": fill.fee_asset,
         "liquidity": fill.liquidity,
         "visible_at": fill.visible_at,
+        **({"settle": fill.settle, "realised": f"{fill.realised:f}"} if fill.settle else {}),
     }
 
 
@@ -143,7 +146,7 @@ def _rebuild_accepted(engine: Engine, record: Record) -> None:
     )
     state = engine.markets[request.symbol]
     waits_at = request.trigger_price or (state.last_price if request.is_trailing else None)
-    asset, unit_hold = holding(engine.exchange, request, waits_at)
+    asset, unit_hold = engine.holding(request, waits_at)
     order = Order(
         side=request.side,
         price=request.price or NOTHING,
@@ -194,6 +197,8 @@ def _rebuild_filled(engine: Engine, record: Record) -> None:
         record["liquidity"],
         record["at"],
         record["visible_at"],
+        record.get("settle", ""),
+        Decimal(record.get("realised", 0)),
     )
     order.leaves = max(order.leaves - fill.quantity, NOTHING)
     engine.apply_fill(fill)
@@ -212,7 +217,18 @@ def _rebuild_ended(engine: Engine, record: Record) -> None:
 
 def _rebuild_transfer(engine: Engine, record: Record) -> None:
     sign = 1 if record["kind"] == "deposited" else -1
-    engine.apply_transfer(record["account"], record["asset"], sign * Decimal(record["amount"]), record["at"])
+    engine.apply_transfer(
+        record["account"], record["asset"], sign * Decimal(record["amount"]), record["at"], fee=Decimal(record.get("fee", 0)),
+        reference=record.get("reference", ""), is_listed=record.get("is_listed", True),
+    )  # fmt: skip
+
+
+def _rebuild_funded(engine: Engine, record: Record) -> None:
+    engine.apply_funding(record["account"], record["symbol"], Decimal(record["amount"]), record["at"])
+
+
+def _rebuild_settled(engine: Engine, record: Record) -> None:
+    engine.apply_settlement(record["account"], record["symbol"], Decimal(record["price"]), record["at"])
 
 
 def _order_of(engine: Engine, record: Record) -> Order:
@@ -229,4 +245,6 @@ _STEPS: dict[str, Any] = {
     "expired": _rebuild_ended,
     "deposited": _rebuild_transfer,
     "debited": _rebuild_transfer,
+    "funded": _rebuild_funded,
+    "settled": _rebuild_settled,
 }

@@ -14,6 +14,7 @@ from aiohttp import WSMsgType, web
 
 from venues.paper import defaults
 from venues.paper.control import Control
+from venues.paper.markets import EXCHANGES
 from venues.paper.messages import abortable
 from venues.paper.replay import Replay
 from venues.paper.schedule import run_demo_schedule
@@ -85,6 +86,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=defaults.PORT)
     parser.add_argument("--data", type=Path, required=True, help="folder of the worlds' journals")
     parser.add_argument("--world", default=defaults.WORLD, help="demo world made on each exchange; empty for none")
+    parser.add_argument(
+        "--exchange", action="append", choices=sorted(EXCHANGES), help="where demo worlds are made, repeatable"
+    )
     parser.add_argument("--seed", type=int, default=defaults.SEED)
     parser.add_argument("--flow", type=float, default=defaults.FLOW_STEPS_PER_SECOND, help="steps a second, 0 is still")
     parser.add_argument("--replay", type=Path, help="trade file that moves the demo worlds instead of the flow")
@@ -136,7 +140,7 @@ async def serve(arguments: argparse.Namespace) -> None:
 
 def _demo_worlds(worlds: Worlds, arguments: argparse.Namespace) -> list[World]:
     demo: list[World] = []
-    for exchange in defaults.EXCHANGES if arguments.world else ():
+    for exchange in (arguments.exchange or defaults.EXCHANGES) if arguments.world else ():
         if (exchange, arguments.world) not in worlds.by_name:
             worlds.create(demo_blueprint(exchange, arguments.world, arguments.seed, arguments.flow))
         world = worlds.find(exchange, arguments.world)

@@ -8,14 +8,21 @@ from collections.abc import Callable
 from typing import Any
 
 from venues.paper.blueprint import Blueprint
-from venues.paper.dialects import binance, kraken
+from venues.paper.dialects import binance, bybit, coinbase, deribit, kraken, okx
 from venues.paper.exchange import Hang, Reply, handle
 from venues.paper.hub import Listener
 from venues.paper.journal import MemoryJournal, Record
 from venues.paper.messages import HttpRequest
 from venues.paper.world import Protocols, World
 
-DIALECTS: dict[str, Protocols] = {"binance": binance, "kraken": kraken}
+DIALECTS: dict[str, Protocols] = {
+    "binance": binance,
+    "bybit": bybit,
+    "coinbase": coinbase,
+    "deribit": deribit,
+    "kraken": kraken,
+    "okx": okx,
+}
 
 
 class SimulatedWorld(World):

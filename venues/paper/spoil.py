@@ -8,19 +8,27 @@ from venues.paper.faults import Rule
 HTML_PAGE = "<html><head><title>Bad gateway</title></head><body><h1>The server is on its way</h1></body></html>"
 HUGE_NUMBER = "1E999999999"
 DECIMAL_TEXT = re.compile(r"-?\d+\.\d+")
-CLIENT_ID_FIELDS = ("clientOrderId", "origClientOrderId", "cl_ord_id", "c", "C")
+CLIENT_ID_FIELDS = (
+    "clientOrderId", "origClientOrderId", "cl_ord_id", "orderLinkId", "client_order_id", "c", "C", "clOrdId", "algoClOrdId",
+    "label",
+)  # fmt: skip
 OTHER_CLIENT_ID = "z9notyourorder0001"
 STRANGE_NUMBER = 900_000_000
-STRANGE_IDS = {"orderId": "number", "id": "number", "ordertxid": "text", "clientOrderId": "text", "cl_ord_id": "text"}
+STRANGE_IDS = (
+    "orderId", "id", "ordertxid", "execId", "order_id", "trade_id", "clientOrderId", "cl_ord_id", "orderLinkId", "ordId",
+    "tradeId", "clOrdId", "client_order_id", "label",
+)  # fmt: skip
+LISTS = ("list", "data", "orders", "fills", "trades", "logs")
 
 
 def enlarged(body: Any) -> Any:
-    """Return a body whose decimal texts are all a number nobody can hold."""
+    """Return a body whose decimal texts and numbers are all a number nobody can hold."""
     if isinstance(body, dict):
         return {name: enlarged(value) for name, value in body.items()}
     if isinstance(body, list):
         return [enlarged(value) for value in body]
-    return HUGE_NUMBER if isinstance(body, str) and DECIMAL_TEXT.fullmatch(body) else body
+    is_number = isinstance(body, float) or (isinstance(body, str) and DECIMAL_TEXT.fullmatch(body))
+    return HUGE_NUMBER if is_number else body
 
 
 def with_other_client_id(body: Any, rule: Rule) -> Any:
@@ -41,7 +49,7 @@ def with_foreign_row(body: Any, foreign: Any) -> Any:
 
     `foreign` is what the same read shows that account; without any, an own row under a strange id serves.
     """
-    if isinstance(body, dict) and isinstance(body.get("result"), dict):
+    if isinstance(body, dict) and isinstance(body.get("result"), dict | list):
         wrapped = with_foreign_row(body["result"], foreign.get("result") if isinstance(foreign, dict) else None)
         return None if wrapped is None else body | {"result": wrapped}
     if isinstance(body, list):
@@ -49,12 +57,20 @@ def with_foreign_row(body: Any, foreign: Any) -> Any:
         return None if row is None else [*body, row]
     if not isinstance(body, dict):
         return None
-    for name in ("open", "closed", "trades"):
+    for name in LISTS:
+        if isinstance(body.get(name), list):
+            listed = with_foreign_row(body[name], foreign.get(name) if isinstance(foreign, dict) else None)
+            return None if listed is None else body | {name: listed}
+    for name in ("open", "closed", "trades", "ledger"):
         if isinstance(body.get(name), dict):
             rows = _foreign_rows(body[name], foreign.get(name) if isinstance(foreign, dict) else None)
             return None if rows is None else body | {name: body[name] | rows}
-    if "orderId" in body:
-        return foreign if isinstance(foreign, dict) and "orderId" in foreign else _strange(body)
+    if isinstance(body.get("order"), dict):
+        other = foreign.get("order") if isinstance(foreign, dict) else None
+        return body | {"order": other or _strange(body["order"])}
+    for name in ("orderId", "order_id"):
+        if name in body:
+            return foreign if isinstance(foreign, dict) and name in foreign else _strange(body)
     return _foreign_rows(body, foreign)
 
 
@@ -70,9 +86,9 @@ def _foreign_rows(own: dict[str, Any], foreign: Any) -> dict[str, Any] | None:
 
 def _strange(row: Any) -> Any:
     made = dict(row)
-    for name, kind in STRANGE_IDS.items():
+    for name in STRANGE_IDS:
         if made.get(name):
-            made[name] = made[name] + STRANGE_NUMBER if kind == "number" else OTHER_CLIENT_ID
+            made[name] = made[name] + STRANGE_NUMBER if isinstance(made[name], int) else OTHER_CLIENT_ID
     return made
 
 

@@ -92,6 +92,7 @@ class World(Effects):
         self.nonce_guard = NonceGuard()
         self.weight = Rolling(WEIGHT_WINDOW_SECONDS)
         self.order_count = Rolling(ORDER_WINDOW_SECONDS)
+        self.request_counts: dict[tuple[str, str], Rolling] = {}
         self.tokens: dict[str, str] = {}
         self.switches: dict[str, Timer] = {}
         self.refused_paths: dict[str, int] = {}
@@ -102,11 +103,13 @@ class World(Effects):
         self.engine = Engine(self.exchange, list(markets.values()), self.now, salt)
         self.engine.fill_delay = self._fill_delay
         self.engine.excess = self._excess
-        self.engine.client_ids_unique = self.personality.client_ids_unique == "open"
+        is_unique = self.exchange.client_ids_unique and self.personality.client_ids_unique == "open"
+        self.engine.client_ids_unique = is_unique
         self.by_venue_id = {market.venue_id: market for market in markets.values()}
         self.faults = FaultBook(blueprint.seed, self.now, self._fault_fired)
         self._told: dict[str, tuple[int, int]] = {}
         self._open_accounts()
+        self._watch_funding()
         self.flow = Flow(self.engine, blueprint.seed, flow_path)
         self.flow.fill_books()
         self.drain()
@@ -237,7 +240,12 @@ class World(Effects):
                 continue
             prints = list(state.prints)[len(state.prints) - new_prints :]
             change = PublicChange(revision + 1, state.book.revision, levels, prints)
+            call = Call(operation="market_data", symbol=symbol)
+            self.hub.lose_frames(
+                bool(self.faults.rules) and self.faults.take(("drop_stream_frames",), call) is not None
+            )
             self.dialect.tell_public(self, symbol, change)
+            self.hub.lose_frames(False)
 
     def forget_public(self) -> None:
         """Let the next listener start from here: nobody listens now."""
@@ -251,6 +259,7 @@ class World(Effects):
                 api_key=row["api_key"],
                 secret=row["secret"],
                 permissions=dict(row.get("permissions") or {"read": True, "trade": True, "withdraw": False}),
+                passphrase=row.get("passphrase", ""),
                 whitelist=tuple(row.get("whitelist") or ()),
             )
             self.engine.open_account(row["api_key"])
@@ -269,6 +278,36 @@ class World(Effects):
             for order in account.open.values():
                 if order.request.expires_at is not None:
                     self.timers.at(order.request.expires_at, lambda order=order: self._expire(order))  # type: ignore[misc]
+
+    def _watch_funding(self) -> None:
+        for symbol, state in self.engine.markets.items():
+            if state.market.funding_rate:
+                self._await_funding(symbol)
+        if any(state.market.settle for state in self.engine.markets.values()):
+            self._await_settlement()
+
+    def _await_funding(self, symbol: str) -> None:
+        """Have a perpetual's funding paid at the next whole interval of the clock."""
+        interval = int(self.personality.funding_interval_seconds * MICROSECONDS)
+        due = (self.now() // interval + 1) * interval
+        self.timers.at(due, lambda: self._pay_funding(symbol))
+
+    def _pay_funding(self, symbol: str) -> None:
+        self.engine.pay_funding(symbol, self.engine.last_price(symbol))
+        self.drain()
+        self._await_funding(symbol)
+
+    def _await_settlement(self) -> None:
+        """Have every contract settled at the next whole interval of the clock."""
+        interval = int(self.personality.settlement_interval_seconds * MICROSECONDS)
+        self.timers.at((self.now() // interval + 1) * interval, self._settle)
+
+    def _settle(self) -> None:
+        for symbol, state in self.engine.markets.items():
+            if state.market.settle:
+                self.engine.settle(symbol, self.engine.last_price(symbol))
+        self.drain()
+        self._await_settlement()
 
     def _remembering_nonces(self) -> Any:
         for record in self.journal.records():

@@ -13,13 +13,20 @@ from typing import Any
 
 from venues.paper import defaults
 from venues.paper.blueprint import Blueprint
-from venues.paper.dialects import binance, kraken
+from venues.paper.dialects import binance, bybit, coinbase, deribit, kraken, okx
 from venues.paper.journal import FileJournal
 from venues.paper.markets import EXCHANGES, markets_of
 from venues.paper.personality import Limits, Personality
 from venues.paper.world import World
 
-DIALECTS: dict[str, Any] = {"binance": binance, "kraken": kraken}
+DIALECTS: dict[str, Any] = {
+    "binance": binance,
+    "bybit": bybit,
+    "coinbase": coinbase,
+    "deribit": deribit,
+    "kraken": kraken,
+    "okx": okx,
+}
 PUBLIC_INTERVAL_SECONDS = 0.1
 TICKS_PER_HEARTBEAT = 10
 SAVE_INTERVAL_SECONDS = 5.0
@@ -130,6 +137,7 @@ def demo_blueprint(exchange: str, name: str, seed: int, flow_steps_per_second: f
     account = {
         "api_key": api_key,
         "secret": secret,
+        "passphrase": defaults.PASSPHRASES.get(exchange, ""),
         "balances": defaults.BALANCES,
         "permissions": defaults.PERMISSIONS,
     }

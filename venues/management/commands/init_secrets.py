@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from venues import credentials
+from venues import key_files
 
 
 class Command(BaseCommand):
@@ -20,5 +20,5 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **__: Any) -> None:
         """Generate the pair, or say that it is there."""
         private, public = Path(settings.EXECUTOR_PRIVATE_KEY_FILE), Path(settings.EXECUTOR_PUBLIC_KEY_FILE)
-        is_new = credentials.generate_keypair(private, public)
+        is_new = key_files.generate_keypair(private, public)
         self.stdout.write(f"{'written' if is_new else 'already there'}: {public}")

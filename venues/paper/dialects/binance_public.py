@@ -20,6 +20,11 @@ def _ping(world: World, params: Params) -> Body:
     return {}
 
 
+def _status(world: World, params: Params) -> Body:
+    is_on = not world.faults.stands("maintenance", "create_order")
+    return {"status": 0, "msg": "normal"} if is_on else {"status": 1, "msg": "system_maintenance"}
+
+
 def _time(world: World, params: Params) -> Body:
     return {"serverTime": world.venue_now() // 1000}
 
@@ -140,6 +145,7 @@ def _one_or_many(params: Params, rows: list[shapes.Shape]) -> Body:
 PUBLIC: dict[str, Callable[[World, Params], Body]] = {
     "/api/v3/ping": _ping,
     "/api/v3/time": _time,
+    "/sapi/v1/system/status": _status,
     "/api/v3/exchangeInfo": _exchange_info,
     "/api/v3/depth": _depth,
     "/api/v3/trades": _trades,

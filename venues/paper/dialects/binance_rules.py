@@ -36,6 +36,7 @@ REFUSALS = {
 FAULT_ANSWERS = {
     "rate_limited": (429, -1003, "Too many requests; current limit is 6000 request weight per 1 MINUTE."),
     "ban": (418, -1003, "Way too much request weight used; IP banned until {until}."),
+    "maintenance": (503, -1016, "This service is no longer available: system maintenance."),
     "unknown_reject": (400, -9999, "An exchange rule that nobody has heard of was violated."),
     "duplicate_client_id_reject": REFUSALS["duplicate_client_order_id"],
 }

@@ -8,8 +8,7 @@ from venues.paper.accounts import looks_open
 from venues.paper.dialects import kraken_rules as rules
 from venues.paper.dialects import kraken_shapes as shapes
 from venues.paper.dialects.kraken_rules import Parsed
-from venues.paper.engine import text_id
-from venues.paper.orders import OPEN_STATUSES, Fill, Order, OrderRequest, Rejected
+from venues.paper.orders import OPEN_STATUSES, Fill, Order, OrderRequest, Rejected, text_id
 from venues.paper.personality import MICROSECONDS
 from venues.paper.world import World
 
@@ -221,7 +220,7 @@ def open_orders(world: World, parsed: Parsed) -> Any:
 def closed_orders(world: World, parsed: Parsed) -> Any:
     """Show a page of the orders that ended, newest first."""
     moment = world.read_moment(parsed.call)
-    start, end, offset = _range(parsed.params)
+    start, end, offset = range_of(parsed.params)
     account = world.engine.accounts[parsed.call.account]
     span = account.closed_between(start, min(end, moment), str(parsed.params.get("cl_ord_id") or ""))
 
@@ -255,7 +254,7 @@ def query_orders(world: World, parsed: Parsed) -> Any:
 def trades_history(world: World, parsed: Parsed) -> Any:
     """Show a page of the trades, newest first."""
     moment = world.read_moment(parsed.call)
-    start, end, offset = _range(parsed.params)
+    start, end, offset = range_of(parsed.params)
     account = world.engine.accounts[parsed.call.account]
     span = account.fills_between(start + 1, min(end, moment))
 
@@ -291,7 +290,8 @@ def _show_trade(world: World, fill: Fill) -> shapes.Shape:
     return shapes.trade(fill, world.engine.markets[fill.order.request.symbol].market)
 
 
-def _range(params: dict[str, Any]) -> tuple[int, int, int]:
+def range_of(params: dict[str, Any]) -> tuple[int, int, int]:
+    """Return start, end and offset of a list. Raises Refused."""
     start, end = rules.time_of(params, "start"), rules.time_of(params, "end")
     offset = int(rules.number_of(params, "ofs") or 0)
     return start or 0, FOREVER if end is None else end, offset

@@ -84,6 +84,18 @@ def _totals(world: World, parsed: Parsed) -> list[tuple[str, Decimal, Decimal]]:
     return [(asset, *account.visible_balance(asset, moment)) for asset in account.assets()]
 
 
+def _ledgers(world: World, parsed: Parsed) -> Any:
+    """Show a page of the ledger, newest first: transfers, and two rows of each trade."""
+    moment, account = world.read_moment(parsed.call), world.engine.accounts[parsed.call.account]
+    start, end, offset = orders.range_of(parsed.params)
+    rows: dict[str, Any] = {}
+    wanted = parsed.params.get("type", "all")
+    for one in account.movements_between(start + 1, end, moment):
+        rows |= {key: row for key, row in shapes.ledger_rows(one).items() if wanted in ("all", row["type"])}
+    page = list(rows)[offset : offset + orders.PAGE]
+    return {"ledger": {key: rows[key] for key in page}, "count": len(rows)}
+
+
 # path: operation that faults match, permission needed, handler
 PRIVATE: dict[str, tuple[str, str, Callable[[World, Parsed], Any]]] = {
     "/0/private/AddOrder": ("create_order", "trade", orders.add),
@@ -102,6 +114,7 @@ PRIVATE: dict[str, tuple[str, str, Callable[[World, Parsed], Any]]] = {
     "/0/private/TradeVolume": ("market_data", "read", _volume),
     "/0/private/GetWebSocketsToken": ("credentials", "read", _token),
     "/0/private/GetApiKeyInfo": ("credentials", "read", _key_info),
+    "/0/private/Ledgers": ("transfers", "read", _ledgers),
     "/0/private/DepositStatus": ("market_data", "read", _nothing),
     "/0/private/WithdrawStatus": ("market_data", "read", _nothing),
 }

@@ -20,7 +20,8 @@ def _time(world: World, params: Params) -> Any:
 
 
 def _status(world: World, params: Params) -> Any:
-    return {"status": "online", "timestamp": shapes.iso(world.venue_now())}
+    status = "maintenance" if world.faults.stands("maintenance", "create_order") else "online"
+    return {"status": status, "timestamp": shapes.iso(world.venue_now())}
 
 
 def _assets(world: World, params: Params) -> Any:

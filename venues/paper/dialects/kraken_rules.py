@@ -37,6 +37,7 @@ REFUSALS = {
 FAULT_ANSWERS = {
     "rate_limited": (429, "EAPI:Rate limit exceeded"),
     "ban": (418, "EGeneral:Temporary lockout"),
+    "maintenance": (200, "EService:Unavailable"),
     "unknown_reject": (200, "EOrder:A rule that nobody has heard of was violated"),
     "duplicate_client_id_reject": (200, REFUSALS["duplicate_client_order_id"]),
 }

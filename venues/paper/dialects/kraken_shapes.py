@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from venues.paper.accounts import Transfer, movements
 from venues.paper.dialects.kraken_rules import ASSET_NAMES, asset_id, ws_name
 from venues.paper.markets import Exchange, Market, decimals
 from venues.paper.orders import NOTHING, RAN_OUT, TRIGGER_TYPES, Fact, Fill, Order, OrderRequest, Version
@@ -276,3 +277,30 @@ def _brief_report(shown: Order, version: Version, execution: str) -> Shape:
 
 def _price(price: Decimal, market: Market) -> str:
     return f"{price:.{decimals(market.price_step)}f}"
+
+
+def ledger_rows(one: Transfer | Fill) -> dict[str, Shape]:
+    """Return the rows of the ledger about a transfer, or about both assets of a trade; a fee is on top of an amount."""
+    if isinstance(one, Transfer):
+        row = _ledger_row(one.kind, one.reference or f"R{one.number:06d}", one.at, one.asset)
+        return {f"L{one.number:05d}-PAPER-MOVED": row | {"amount": eight(one.told + one.fee), "fee": eight(one.fee)}}
+    found = {}
+    for asset, amount in movements(one).items():
+        row = _ledger_row("trade", one.trade_id, one.at, asset)
+        fee = one.fee if asset == one.fee_asset else NOTHING
+        found[f"L{one.trade_number:05d}-{asset}-{one.trade_id[-6:]}"] = row | {
+            "amount": eight(amount + fee),
+            "fee": eight(fee),
+        }
+    return found
+
+
+def _ledger_row(kind: str, reference: str, at: int, asset: str) -> Shape:
+    return {
+        "refid": reference,
+        "time": seconds(at),
+        "type": kind,
+        "subtype": "",
+        "aclass": "currency",
+        "asset": asset_id(asset),
+    }

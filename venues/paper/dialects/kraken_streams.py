@@ -2,11 +2,10 @@
 
 import binascii
 import json
-from decimal import Decimal
 from typing import Any
 
 from venues.paper.blueprint import PublicChange
-from venues.paper.book import Book
+from venues.paper.book import Book, Levels, depth_changes
 from venues.paper.dialects import kraken_shapes as shapes
 from venues.paper.dialects.kraken_public import ticker
 from venues.paper.hub import Frame, Listener
@@ -17,7 +16,6 @@ from venues.paper.world import World
 SNAPSHOT_TRADES = 50
 DEPTHS = (10, 25, 100, 500, 1000)
 CHECKSUM_LEVELS = 10
-Levels = dict[Decimal, Decimal]
 
 
 def open_stream(world: World, connection: Listener, path: str, query: str) -> None:
@@ -159,13 +157,7 @@ def _send_public_snapshot(world: World, connection: Listener, channel: str, symb
 
 def _send_book_update(world: World, connection: Listener, market: Market, memory: Frame) -> None:
     book = world.engine.markets[market.symbol].book
-    changes: dict[str, Levels] = {}
-    for side in ("buy", "sell"):
-        before: Levels = memory[side]
-        levels = dict(book.depth(side, memory["depth"]))
-        changed = {price: quantity for price, quantity in levels.items() if before.get(price) != quantity}
-        changes[side] = dict.fromkeys((price for price in before if price not in levels), Decimal(0)) | changed
-        memory[side] = levels
+    changes = depth_changes(book, memory)
     if changes["buy"] or changes["sell"]:
         row = _book_row(market, book, changes["buy"], changes["sell"])
         row["timestamp"] = shapes.iso(world.venue_now())

@@ -1,4 +1,4 @@
-"""Venue, Account, Credential, Instrument, Snapshot, RawFrame, ChannelHealth."""
+"""Venue, Account, Credential, Instrument, ProvedFact, Snapshot, RawFrame: where orders go, and what was said there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from django.conf import settings
 from django.db import models
 
 from project.lib import clock, ids
+
+EXPIRY_WARNING_DAYS = 14
 
 
 class Venue(models.Model):
@@ -21,9 +23,18 @@ class Venue(models.Model):
     quirks = models.JSONField(
         blank=True, default=list, help_text="What a test server lacks of the exchange's protocol."
     )
+    limits = models.JSONField(
+        blank=True, default=dict, help_text="What a test server allows an address: per_second, and burst at once."
+    )
     is_live = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=clock.now)
     markets_loaded_at = models.DateTimeField(null=True)
+    draining_since = models.DateTimeField(null=True)
+    drained_at = models.DateTimeField(null=True, help_text="When nothing was open any more.")
+    maintenance_from = models.DateTimeField(
+        null=True,
+        help_text="Start of the next maintenance window that is not over, so that orders need not look for one.",
+    )
 
     def __str__(self) -> str:
         return self.code
@@ -65,10 +76,19 @@ class Account(models.Model):
     probe_waived_by = models.CharField(max_length=150, blank=True, default="")
     event_sequence = models.BigIntegerField(default=0)
     opened_at = models.DateTimeField(null=True, help_text="When opening balances were posted.")
+    draining_since = models.DateTimeField(null=True)
+    drained_at = models.DateTimeField(null=True, help_text="When nothing was open any more.")
     created_at = models.DateTimeField(default=clock.now)
 
     def __str__(self) -> str:
         return self.code
+
+
+class KeyState(models.TextChoices):
+    CANDIDATE = "candidate", "waits to be proved; the active key goes on serving"
+    ACTIVE = "active", "the account is served with it"
+    REFUSED = "refused", "was not proved; the active key goes on serving"
+    RETIRED = "retired", "replaced or withdrawn; its secret is destroyed"
 
 
 class Credential(models.Model):
@@ -77,16 +97,25 @@ class Credential(models.Model):
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="credentials")
     version = models.PositiveIntegerField()
+    state = models.CharField(max_length=16, choices=KeyState.choices, default=KeyState.ACTIVE)
     fingerprint = models.CharField(max_length=16)
     key_suffix = models.CharField(max_length=4)
     sealed_data_key = models.BinaryField()
+    sealed_to = models.CharField(max_length=16, blank=True, default="", help_text="Id of the executors' public key.")
     nonce = models.BinaryField()
     ciphertext = models.BinaryField()
-    is_active = models.BooleanField(default=True)
     permissions = models.JSONField(default=dict)
+    was_ip_restricted = models.BooleanField(null=True, help_text="What the venue said when the key was first proved.")
     probed_at = models.DateTimeField(null=True)
     probe_result = models.CharField(max_length=200, blank=True, default="")
+    probe_error = models.CharField(
+        max_length=200, blank=True, default="", help_text="Why the last probe had no answer."
+    )
+    waived_by = models.CharField(max_length=150, blank=True, default="", help_text="The second person, of four eyes.")
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
     created_by = models.CharField(max_length=150, blank=True, default="")
+    person = models.CharField(max_length=150, blank=True, default="", help_text="Whose hands entered it.")
     created_at = models.DateTimeField(default=clock.now)
     retired_at = models.DateTimeField(null=True)
 
@@ -94,26 +123,54 @@ class Credential(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["account", "version"], name="credential_version"),
             models.UniqueConstraint(
-                fields=["account"], condition=models.Q(is_active=True), name="credential_one_active"
+                fields=["account"], condition=models.Q(state="active"), name="credential_one_active"
+            ),
+            models.UniqueConstraint(
+                fields=["account"], condition=models.Q(state="candidate"), name="credential_one_candidate"
             ),
         ]
 
+    @property
+    def is_active(self) -> bool:
+        """Whether the account is served with it."""
+        return self.state == KeyState.ACTIVE
+
+    @property
+    def warning(self) -> str:
+        """What a person must know about its end: empty while that is far away, or nobody named it."""
+        if self.expires_at is None or self.state in (KeyState.RETIRED, KeyState.REFUSED):
+            return ""
+        left = self.expires_at - clock.now()
+        if left.total_seconds() <= 0:
+            return "expired: enter a new key"
+        return f"expires in {left.days} days: enter a new key before" if left.days < EXPIRY_WARNING_DAYS else ""
+
 
 class Instrument(models.Model):
-    """What can be traded at a venue and on which grid. A step of zero means the venue names none."""
+    """What can be traded at a venue and on which grid. A step of zero means the venue names none.
+
+    A market of the venue without a canonical name is listed too, under a symbol no order can name, with its reason.
+    """
 
     venue = models.ForeignKey(Venue, on_delete=models.CASCADE, related_name="instruments")
     symbol = models.CharField(max_length=64)
     venue_symbol = models.CharField(max_length=64)
     base = models.CharField(max_length=32)
     quote = models.CharField(max_length=32)
+    settle = models.CharField(max_length=32, blank=True, default="")
     kind = models.CharField(max_length=16, default="spot")
     price_step = models.DecimalField(max_digits=38, decimal_places=18, default=0)
     quantity_step = models.DecimalField(max_digits=38, decimal_places=18, default=0)
     quantity_min = models.DecimalField(max_digits=38, decimal_places=18, null=True)
     quantity_max = models.DecimalField(max_digits=38, decimal_places=18, null=True)
+    price_min = models.DecimalField(max_digits=38, decimal_places=18, null=True)
+    price_max = models.DecimalField(max_digits=38, decimal_places=18, null=True)
     notional_min = models.DecimalField(max_digits=38, decimal_places=18, null=True)
+    notional_max = models.DecimalField(max_digits=38, decimal_places=18, null=True)
+    leverage_max = models.DecimalField(max_digits=38, decimal_places=18, null=True)
     contract_size = models.DecimalField(max_digits=38, decimal_places=18, default=1)
+    expires_at = models.DateTimeField(null=True, help_text="When a dated future ends.")
+    unmapped_reason = models.CharField(max_length=120, blank=True, default="")
     is_active = models.BooleanField(default=True)
     last_price = models.DecimalField(max_digits=38, decimal_places=18, null=True)
     last_price_at = models.DateTimeField(null=True)
@@ -121,6 +178,25 @@ class Instrument(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["venue", "symbol"], name="instrument_symbol")]
+
+    @property
+    def is_inverse(self) -> bool:
+        """Whether it is a contract on a fixed sum of the quote asset, settled in the base asset."""
+        return bool(self.settle) and self.settle == self.base
+
+
+class ProvedFact(models.Model):
+    """One fact about an exchange as the conformance kit found it; the newest finding stands."""
+
+    exchange = models.CharField(max_length=64)
+    fact = models.CharField(max_length=64, help_text="The name of a fact of venues.matrix.")
+    venue = models.CharField(max_length=64, help_text="The code of the venue it was tried at.")
+    holds = models.BooleanField()
+    detail = models.CharField(max_length=200, blank=True, default="")
+    at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["exchange", "fact"], name="proved_fact_once")]
 
 
 class Surface(models.TextChoices):
@@ -171,24 +247,3 @@ class RawFrame(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["received_at"], name="raw_frame_received")]
-
-
-class ChannelHealth(models.Model):
-    """One channel of an account (submit, cancel, query, stream): latency, errors, staleness, breaker."""
-
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="channels")
-    capability = models.CharField(max_length=16)
-    breaker = models.CharField(max_length=16, default="closed")
-    breaker_reason = models.CharField(max_length=200, blank=True, default="")
-    requests = models.BigIntegerField(default=0)
-    errors = models.BigIntegerField(default=0)
-    reconnects = models.BigIntegerField(default=0)
-    latency_ms_p50 = models.FloatField(null=True)
-    latency_ms_p99 = models.FloatField(null=True)
-    last_success_at = models.DateTimeField(null=True)
-    last_error_at = models.DateTimeField(null=True)
-    last_error = models.CharField(max_length=200, blank=True, default="")
-    updated_at = models.DateTimeField(default=clock.now)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["account", "capability"], name="channel_health_once")]

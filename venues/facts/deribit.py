@@ -1,0 +1,115 @@
+"""Deribit: perpetuals, dated futures and spot, by JSON-RPC over GET."""
+
+from __future__ import annotations
+
+from venues.facts.shapes import (
+    DUPLICATE,
+    UNKNOWN,
+    BucketRule,
+    Capabilities,
+    Family,
+    Row,
+    not_executed,
+    rejected,
+)
+
+# A conditional order gets another id there when its trigger fires: we watch the trigger ourselves instead.
+# valid_until is the matching engine's own: a request that reaches it later is answered timed_out and not executed.
+# The nonce of a signature is used once but need not grow.
+_CAPABILITIES = Capabilities(
+    exchange="deribit",
+    family="deribit",
+    tier="A",
+    window=True,
+    window_max_ms=60_000,
+    processing_bound_seconds=5.0,
+    read_lag_seconds=5.0,
+    reduce_only=True,
+    amend="in_place",
+    client_id_key="label",
+    client_id_lookup="order",
+    client_id_cancel=True,
+    fills_page=1000,
+    stream=True,
+    transfers=True,
+    positions=True,
+    kinds=("spot", "perpetual", "future"),
+)
+_SUBMIT = (
+    Row("11030", "uplicate", DUPLICATE),
+    # timed_out stands for a passed valid_until and for its own slowness alike; internal errors say nothing at all.
+    Row("13888", "", UNKNOWN),
+    Row("10001", "", UNKNOWN),
+    Row("11031", "", UNKNOWN),
+    Row("11094", "", UNKNOWN),
+    Row("13008", "", UNKNOWN),
+    Row("13028", "", UNKNOWN),
+    Row("10028", "", not_executed("RATE_LIMITED")),
+    Row("10047", "", not_executed("RATE_LIMITED")),
+    Row("10066", "", not_executed("RATE_LIMITED")),
+    Row("10040", "", not_executed("VENUE_OVERLOADED")),
+    Row("10041", "", not_executed("MARKET_RESTRICTED")),
+    Row("11051", "", not_executed("VENUE_MAINTENANCE")),
+    Row("13009", "timestamp", not_executed("TIMESTAMP_OUTSIDE_WINDOW")),
+    Row("10009", "", rejected("INSUFFICIENT_FUNDS")),
+    Row("10002", "", rejected("QUANTITY_TOO_SMALL")),
+    Row("10032", "", rejected("NOTIONAL_TOO_SMALL")),
+    Row("11054", "", rejected("POST_ONLY_WOULD_TAKE")),
+    Row("11030", "reduce_only", rejected("REDUCE_ONLY_REFUSED")),
+    Row("11030", "", rejected("ORDER_REFUSED")),
+    Row("10003", "", rejected("ORDER_REFUSED")),
+    Row("-32602", "tick size", rejected("PRICE_FILTER")),
+    Row("-32602", "order size", rejected("QUANTITY_FILTER")),
+    Row("-32602", "instrument", rejected("SYMBOL_UNKNOWN")),
+    Row("-32602", "", rejected("ORDER_INVALID")),
+    Row("10005", "", rejected("PRICE_OUT_OF_BAND")),
+    Row("10006", "", rejected("PRICE_OUT_OF_BAND")),
+    Row("10007", "", rejected("PRICE_OUT_OF_BAND")),
+    Row("10008", "", rejected("PRICE_OUT_OF_BAND")),
+    Row("10011", "", rejected("PRICE_FILTER")),
+    Row("10023", "", rejected("PRICE_FILTER")),
+    Row("10026", "", rejected("PRICE_FILTER")),
+    Row("10043", "", rejected("PRICE_FILTER")),
+    Row("10021", "", rejected("QUANTITY_FILTER")),
+    Row("10022", "", rejected("QUANTITY_FILTER")),
+    Row("10027", "", rejected("QUANTITY_FILTER")),
+    Row("10012", "", rejected("MARKET_CLOSED")),
+    Row("13019", "", rejected("MARKET_CLOSED")),
+    Row("10013", "", rejected("TOO_MANY_OPEN_ORDERS")),
+    Row("10014", "", rejected("TOO_MANY_OPEN_ORDERS")),
+    Row("10016", "", rejected("TOO_MANY_OPEN_ORDERS")),
+    Row("10018", "", rejected("MARGIN_REFUSED")),
+    Row("10019", "", rejected("ACCOUNT_MAY_NOT_TRADE")),
+    Row("13002", "", rejected("ACCOUNT_MAY_NOT_TRADE")),
+    Row("10020", "", rejected("SYMBOL_UNKNOWN")),
+    Row("13020", "", rejected("SYMBOL_UNKNOWN")),
+    Row("9999", "", rejected("KEY_REFUSED")),
+    Row("10000", "", rejected("KEY_REFUSED")),
+    Row("13004", "", rejected("KEY_REFUSED")),
+    Row("13009", "", rejected("KEY_REFUSED")),
+    Row("11042", "", rejected("KEY_MAY_NOT_TRADE")),
+    Row("13021", "", rejected("KEY_MAY_NOT_TRADE")),
+    Row("10031", "", rejected("ORDER_INVALID")),
+    Row("10033", "", rejected("ORDER_UNSUPPORTED")),
+    Row("11029", "", rejected("ORDER_INVALID")),
+    Row("11043", "", rejected("ORDER_INVALID")),
+    Row("11047", "", rejected("ORDER_INVALID")),
+    Row("11049", "", rejected("ORDER_INVALID")),
+    Row("11050", "", rejected("ORDER_INVALID")),
+    Row("-32000", "", rejected("ORDER_INVALID")),
+    Row("-32700", "", rejected("ORDER_INVALID")),
+)
+# These say that the order is not open now. They never say that it was not placed.
+_CANCEL = (
+    Row("10004", "", rejected("ORDER_UNKNOWN")),
+    Row("10010", "", rejected("ORDER_UNKNOWN")),
+    Row("10029", "", rejected("ORDER_UNKNOWN")),
+    Row("11044", "", rejected("ORDER_UNKNOWN")),
+    Row("11008", "", rejected("ORDER_CLOSED")),
+)
+# Reads 20 a second and requests to the matching engine 5 a second, each with its burst: what a new account has.
+_BUDGET = (
+    BucketRule(name="reads", capacity=100, per_seconds=5, costs={"cancel": 0, "order": 0, "reconcile": 1, "poll": 1}),
+    BucketRule(name="matching", capacity=20, per_seconds=4, costs={"cancel": 1, "order": 1, "reconcile": 0, "poll": 0}),
+)
+FAMILY = Family(capabilities=_CAPABILITIES, submit=_SUBMIT, cancel=_CANCEL, amend=_CANCEL, budget=_BUDGET)
