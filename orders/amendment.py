@@ -17,11 +17,10 @@ from orders.submission import AFTER_TRIGGER
 from project.lib import clock, failpoints, ids
 from risk import checks
 from venues.capabilities import Capabilities
-from venues.messages import AmendOrder, Answer, CancelOrder, Evidence
+from venues.messages import AmendOrder, Answer, CancelOrder
 
 TRIES_MAX = 3
 LOCAL_FIELDS = frozenset({"expires_at"})  # what the venue need not know: we end the order ourselves at its time
-AMENDING = frozenset({Mutation.AMEND_PENDING, Mutation.AMEND_UNKNOWN})
 How = Literal["in_place", "replace", "cancel_and_new"]
 
 
@@ -97,7 +96,7 @@ def begin(books: Books, service: Service, intent_id: uuid.UUID, stamp_ms: int, w
     if Status(order.status) not in states.AT_VENUE or order.mutation != Mutation.NONE or not order.venue_order_id:
         return None
     revision, facts = books.risk(service.account, order.symbol)
-    verdict = None if facts is None else checks.decide(_proposal(order, intent), facts)
+    verdict = None if facts is None else checks.decide(_proposal(order, intent), facts, is_new=False)
     if not isinstance(verdict, checks.Approved):
         why = verdict.message if isinstance(verdict, checks.Denied) else "the instrument is not listed any more."
         _done(books, intent, f"refused: {why} The order stands as it was.")
@@ -105,9 +104,11 @@ def begin(books: Books, service: Service, intent_id: uuid.UUID, stamp_ms: int, w
     made = _live_leg(books, order)
     attempt_id, sent_at = ids.new_id(), datetime.fromtimestamp(stamp_ms / 1000, UTC)
     venue = service.gateway.capabilities
-    # a successor without an id of ours could not be told from others when its answer is lost
-    is_by_us = venue.amend == "none" or (venue.amend == "replace" and not venue.client_ids)
-    how: How = "cancel_and_new" if is_by_us or venue.amend == "none" else venue.amend
+    how: How = "cancel_and_new" if venue.amend == "none" else venue.amend
+    # A successor without an id of ours could not be told from others when its answer is lost. And only what is untouched
+    # is replaced, if it still is: a trade on the way would make the successor larger than what is left.
+    if how == "replace" and (not venue.client_ids or order.filled_quantity):
+        how = "cancel_and_new"
     client_id = made.venue_client_id if made else ""
     attempt = AttemptRow(
         id=attempt_id, order=order.id, account=service.account, action="amend",
@@ -131,12 +132,8 @@ def finish(books: Books, begun: Begun, intent_id: uuid.UUID, answer: Answer, rec
     """Record what the answer proves. Returns whether the wish is settled."""
     intent, order = books.store.intent(intent_id), books.order(begun.order)
     attempt = books.attempt(begun.order, begun.attempt)
-    attempt.outcome, attempt.outcome_at = answer.outcome, received_at
-    attempt.code, attempt.message = answer.code[:64], doubts.storable(answer.message)[:500]
-    evidence = Evidence(source="amend", at=received_at, answer=answer.message or answer.code or answer.outcome)
-    attempt.evidence = doubts.evidence_rows([evidence])
-    books.change_attempt(attempt)
-    if Status(order.status) in states.TERMINAL or order.mutation not in AMENDING:
+    doubts.note_answer(books, attempt, answer, received_at)
+    if Status(order.status) in states.TERMINAL or order.mutation not in states.AMENDING:
         doubts.settle(books, order, order.status, action="amend", actor="executor", rows=[])
         is_amended = bool(attempt.venue_order_id)  # its successor has been seen before this answer
         return _done(books, intent, "amended" if is_amended else f"the order is {order.status}") == "done"
@@ -146,6 +143,7 @@ def finish(books: Books, begun: Begun, intent_id: uuid.UUID, answer: Answer, rec
         events.record(books, order, "amend_unknown", source="executor", received_at=received_at,
                       mutation=Mutation.AMEND_UNKNOWN, data={"code": answer.code, "detail": answer.message})  # fmt: skip
         return _done(books, intent, "the venue's answer was lost; it is being looked up") == "done"
+    doubts.settle(books, order, "not_applied", action="amend", actor="executor", rows=[])
     events.record(books, order, "amend_refused" if answer.outcome == "rejected" else "amend_not_sent", source="executor",
                   received_at=received_at, mutation=Mutation.NONE, to=_filled(order),
                   data={"code": answer.code, "detail": answer.message})  # fmt: skip
@@ -153,22 +151,6 @@ def finish(books: Books, begun: Begun, intent_id: uuid.UUID, answer: Answer, rec
     if answer.outcome == "rejected" or not answer.transient or tries >= TRIES_MAX:
         return _done(books, intent, f"refused: {answer.code} {answer.message}. The order stands as it was.") == "done"
     return False
-
-
-def took_effect(
-    books: Books, order: OrderRow, attempt: AttemptRow, venue_order_id: str | None, received_at: datetime
-) -> None:
-    """Give an order its new values: at the same venue order, or at the one that has replaced it."""
-    is_new = attempt.request["how"] == "replace"
-    values = attempt.request["values"]
-    is_done = Decimal(values.get("quantity", order.quantity)) <= order.filled_quantity  # it filled on the way
-    doubts.settle(books, order, "accepted", action="amend", actor="executor", rows=[])
-    events.amend(books, order, "replaced" if is_new else "amended", values, source="venue", received_at=received_at,
-                 replaces=is_new, venue_order_id=venue_order_id if is_new else None,
-                 to=Status.FILLED if is_done else None)  # fmt: skip
-    if is_new:
-        attempt.venue_order_id = venue_order_id or ""
-        books.change_attempt(attempt)
 
 
 def did_not_apply(books: Books, order: OrderRow, received_at: datetime) -> None:
@@ -195,13 +177,14 @@ def _accepted(
     received_at: datetime,
 ) -> bool:
     if how == "cancel_and_new":  # accepted is not cancelled: the leg's own end queues the rest
+        events.answered_late(books, order, "amend", received_at)
         if answer.order is not None:
             events.apply_report(books, order, answer.order, source="amend", received_at=received_at)
         return _done(books, intent, "the venue took the cancel; the rest is sent when it has ended") == "done"
     if answer.replaced == "cancelled_only":
         left_nothing(books, order, received_at, answer.code)
         return _done(books, intent, f"the old order is cancelled, the new one was refused: {answer.code}") == "done"
-    took_effect(books, order, attempt, answer.venue_order_id, received_at)
+    events.take_amendment(books, order, attempt, answer.venue_order_id or "", source="venue", received_at=received_at)
     if answer.order is not None:
         events.apply_report(books, order, answer.order, source="amend", received_at=received_at)
     return _done(books, intent, "amended") == "done"

@@ -10,8 +10,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orders import dead_letters, intake, requests
-from orders.models import Balance, DeadLetter, Fill, Intent, Order, OrderEvent, Position, Posting
+from orders import dead_letters, intake, positions, requests
+from orders.models import Balance, DeadLetter, Fill, Intent, Order, OrderEvent, Position, Posting, Transfer
 from orders.serializers import (
     AbsenceInput,
     AmendInput,
@@ -24,6 +24,7 @@ from orders.serializers import (
     OrderOutput,
     PositionOutput,
     PostingOutput,
+    TransferOutput,
     WishOutput,
     fee_rows,
 )
@@ -271,14 +272,36 @@ class Fills(Listing):
     }
 
 
+class Transfers(Listing):
+    """Money that moved without a trade, newest first: deposits, withdrawals, funding, settlements and the like."""
+
+    resource = "transfers"
+    queryset = Transfer.objects.all()
+    serializer_class = TransferOutput
+    ordering = ("-occurred_at", "id")
+    filters: Mapping[str, Filter] = {
+        "account": ACCOUNT,
+        "kind": Filter(path="kind", choices=choices(Transfer.Kind.values)),
+        "asset": Filter(path="asset"),
+        "symbol": Filter(path="symbol"),
+        "reference": Filter(path="reference"),
+        "venue_transfer_id": Filter(path="venue_transfer_id"),
+    }
+
+
 class Positions(Listing):
-    """Net quantity per account and symbol."""
+    """Net quantity per account and symbol, what it is worth now, and of contracts the venue's own word."""
 
     resource = "positions"
-    queryset = Position.objects.all()
+    queryset = Position.objects.select_related("account")
     serializer_class = PositionOutput
     ordering = ("id",)
     filters: Mapping[str, Filter] = {"account": ACCOUNT, "symbol": Filter(path="symbol")}
+
+    def shown(self, rows: Sequence[Position]) -> list[Any]:
+        """Value a page of positions at once."""
+        positions.value(rows)
+        return super().shown(rows)
 
 
 class Balances(Listing):

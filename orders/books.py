@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
 from orders.cache import Aggregate, Cache
-from orders.ports import Desk
+from orders.ports import Reading
 from orders.rows import (
     ZERO,
     Announcement,
@@ -22,13 +21,13 @@ from orders.rows import (
     OrderRow,
     PositionRow,
     PostingRow,
+    TradeKey,
+    TransferRow,
 )
 from project.lib import clock, ids
 from risk.checks import Facts
 
 ONCE_PER_SECONDS = 3600
-RISK_FACTS_SECONDS = 1.0
-TradeKey = tuple[str, str, str, str]
 
 
 class Conflict(Exception):
@@ -39,25 +38,8 @@ class Fenced(Exception):
     """The lease is gone or the risk rules have changed: nothing was written and nothing may be sent on it."""
 
 
-class Store(Desk, Protocol):
-    """What the books stand on: PostgreSQL in the product, memory in the simulation. Reads see the open transaction."""
-
-    def aggregates(self, order_ids: Sequence[uuid.UUID]) -> Iterable[Aggregate]:
-        """Return orders with their attempts (oldest first) and open dead letters."""
-
-    def find(
-        self, account: str, client_ids: Sequence[str], venue_ids: Sequence[tuple[str, str]]
-    ) -> Sequence[uuid.UUID]:
-        """Return the orders that own these client ids or (symbol, venue order id) pairs."""
-
-    def fills(self, keys: Sequence[TradeKey]) -> Iterable[FillRow]:
-        """Return which of these trades are booked."""
-
-    def position(self, account: str, symbol: str) -> PositionRow | None:
-        """Return a position, or None."""
-
-    def is_noted(self, anomaly: AnomalyRow, within_seconds: float) -> bool:
-        """Say whether the same anomaly was noted lately."""
+class Store(Reading, Protocol):
+    """What the books stand on: PostgreSQL in the product, memory in the simulation."""
 
     def write(self, books: Books) -> None:
         """Store every change of the books. Raises Conflict or Fenced; then nothing is stored."""
@@ -79,11 +61,12 @@ class Books:
         self.changed_intents: dict[uuid.UUID, IntentRow] = {}
         self.events: list[EventRow] = []
         self.fills: list[FillRow] = []
+        self.transfers: list[TransferRow] = []
         self.postings: list[PostingRow] = []
         self.totals: dict[tuple[str, str], Decimal] = {}
         self.changed_positions: dict[tuple[str, str], tuple[PositionRow, PositionRow]] = {}
         self.anomalies: list[AnomalyRow] = []
-        self.put_off: dict[tuple[str, str, str], Announcement] = {}
+        self.begun: dict[uuid.UUID, OrderRow] = {}
         self.announcements: dict[tuple[str, str, str], Announcement] = {}
         self.gates: dict[str, tuple[int, int | None]] = {}
         self.wakes: set[str] = set()
@@ -165,7 +148,7 @@ class Books:
         """Read in one go which trades are booked already; key: account, symbol, venue trade id, side."""
         wanted = [key for key in keys if key not in self._known_fills]
         if wanted:
-            booked = {key_of(fill): fill for fill in self.store.fills(wanted)}
+            booked = {fill.key: fill for fill in self.store.fills(wanted)}
             self._known_fills |= {key: booked.get(key) for key in wanted}
 
     def fill(self, key: TradeKey) -> FillRow | None:
@@ -189,11 +172,8 @@ class Books:
 
         The age is for prices alone: the commit of an attempt is refused when the rules have a newer revision.
         """
-        now = clock.monotonic_seconds()
-        kept = self.cache.risk.get((account, symbol))
-        if kept is None or now - kept[0] > RISK_FACTS_SECONDS:
-            kept = self.cache.risk[(account, symbol)] = (now, *self.store.risk(account, symbol))
-        return kept[1], kept[2]
+        kept = self.cache.standing((account, symbol), self.store.risk)
+        return kept.revision, kept.facts
 
     def forget(self, account: str) -> None:
         """Drop what is cached of an account: another owner may have written since."""
@@ -221,18 +201,42 @@ class Books:
     def change_order(self, order: OrderRow) -> None:
         """Remember the version an order had, so that the write fails when it is not the stored one any more."""
         self.touch(order.id)
-        if order.id not in self.changed_orders and order.id not in self._new:
-            self.changed_orders[order.id] = (order, order.version)
+        if not self._is_changing(order):
+            self.changed_orders[order.id] = (order, order.version - (order.id in self.begun))
+        if order.untold is not None:
+            self._tell(order, order.untold)
+            order.untold = None
+            self.begun.pop(order.id, None)
+
+    def begin(self, order: OrderRow, event: EventRow) -> None:
+        """Take the move to sending that a new attempt is; row and event go with the order's next change, or a moment later.
+
+        The attempt alone is what must be durable before a byte leaves; whoever reads the order reads its attempts too.
+        """
+        if self._is_changing(order) or order.account not in self.gates:
+            self.change_order(order)
+            self._tell(order, event)
+        else:
+            order.untold = event
+            self.begun[order.id] = order
+
+    def tell_begun(self, order_ids: Sequence[uuid.UUID]) -> None:
+        """Store that these orders are sending, where nothing has happened to them since."""
+        self.load(order_ids)
+        for order in map(self.order, order_ids):
+            if order.untold is not None:
+                self.change_order(order)
 
     def learn_venue_id(self, order: OrderRow, venue_order_id: str) -> None:
         """Make an order findable by a venue's id."""
         self.cache.by_venue_id[(order.account, order.symbol, venue_order_id)] = order.id
 
     def add_attempt(self, attempt: AttemptRow) -> None:
-        """Take in a new attempt, before its first byte leaves."""
+        """Take in a new attempt, before its first byte leaves: it has no outcome. Raises ValueError for one that has."""
+        if attempt.outcome or attempt.evidence:
+            raise ValueError("an attempt is stored before it has an outcome")
         aggregate = self._aggregate(attempt.order)
         self.touch(attempt.order)
-        self._new.add(attempt.id)
         self.new_attempts.append(attempt)
         aggregate.attempts.append(attempt)
         self.cache.by_client_id.setdefault((attempt.account, attempt.venue_client_id), attempt.order)
@@ -240,8 +244,7 @@ class Books:
     def change_attempt(self, attempt: AttemptRow) -> None:
         """Say that an attempt has changed; the write fails when its order is not the stored one any more."""
         self.change_order(self.order(attempt.order))
-        if attempt.id not in self._new:
-            self.changed_attempts[attempt.id] = attempt
+        self.changed_attempts[attempt.id] = attempt
 
     def add_letter(self, letter: LetterRow) -> None:
         """Take in a new dead letter."""
@@ -279,7 +282,7 @@ class Books:
         """Take in a new trade."""
         self.touch(fill.order)
         self.fills.append(fill)
-        self._known_fills[key_of(fill)] = fill
+        self._known_fills[fill.key] = fill
 
     def post(self, postings: Sequence[PostingRow]) -> None:
         """Append legs to the ledger and their `venue` amounts to the totals."""
@@ -327,15 +330,6 @@ class Books:
         key = (topic, kind, name)
         self.announcements.pop(key, None)
         self.announcements[key] = Announcement(topic, kind, name, account, data or {})
-
-    @contextmanager
-    def telling_later(self) -> Iterator[None]:
-        """Let the feed hear of what the block does with the next transaction, a moment later: nothing waits for it."""
-        at_once, self.announcements = self.announcements, self.put_off
-        try:
-            yield
-        finally:
-            self.put_off, self.announcements = self.announcements, at_once
 
     def gate(self, account: str, epoch: int, risk_revision: int | None) -> None:
         """Let the commit succeed only while this epoch holds the account's lease, under these risk rules where they count."""
@@ -385,12 +379,17 @@ class Books:
             or self.changed_positions or self.anomalies or self.announcements or self.gates or self.wakes
         )  # fmt: skip
 
+    def _is_changing(self, order: OrderRow) -> bool:
+        return order.id in self.changed_orders or order.id in self._new
+
+    def _tell(self, order: OrderRow, event: EventRow) -> None:
+        order.version += 1
+        self.events.append(event)
+        self.announce(
+            "orders", f"order.{event.kind}", order.id, account=order.account, data={"status": event.status_after}
+        )
+
     def _aggregate(self, order_id: uuid.UUID) -> Aggregate:
         if order_id not in self.cache.orders:
             self.load([order_id])
         return self.cache.orders[order_id]
-
-
-def key_of(fill: FillRow) -> TradeKey:
-    """Return what makes a trade unique: account, symbol, venue trade id, side."""
-    return (fill.account, fill.symbol, fill.venue_trade_id, fill.side)

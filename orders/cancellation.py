@@ -12,7 +12,7 @@ from orders.rows import AttemptRow, IntentRow, OrderRow
 from orders.service import Service
 from orders.states import Mutation, Status
 from project.lib import clock, failpoints, ids
-from venues.messages import Answer, CancelOrder, Evidence
+from venues.messages import Answer, CancelOrder
 
 TRIES_MAX = 5
 
@@ -108,16 +108,13 @@ def finish(books: Books, begun: Begun, intent_id: uuid.UUID, answer: Answer, rec
     intent = books.store.intent(intent_id)
     order = books.order(begun.order)
     attempt = books.attempt(begun.order, begun.attempt)
-    attempt.outcome, attempt.outcome_at = answer.outcome, received_at
-    attempt.code, attempt.message = answer.code[:64], doubts.storable(answer.message)[:500]
-    evidence = Evidence(source="cancel", at=received_at, answer=answer.message or answer.code or answer.outcome)
-    attempt.evidence = doubts.evidence_rows([evidence])
-    books.change_attempt(attempt)
+    doubts.note_answer(books, attempt, answer, received_at)
     if Status(order.status) in states.TERMINAL:
         doubts.settle(books, order, order.status, action="cancel", actor="executor", rows=[])
         return _done(books, intent, f"the order is {order.status}") == "done"
     if answer.outcome == "accepted":
         # accepted is not cancelled: the order's own end comes by the stream or the lookup that follows now
+        events.answered_late(books, order, "cancel", received_at)
         if answer.order is not None:
             events.apply_report(books, order, answer.order, source="cancel", received_at=received_at)
         return _done(books, intent, "the venue took the cancel") == "done"
@@ -125,6 +122,7 @@ def finish(books: Books, begun: Begun, intent_id: uuid.UUID, answer: Answer, rec
         events.record(books, order, "cancel_unknown", source="executor", received_at=received_at,
                       mutation=Mutation.CANCEL_UNKNOWN, data={"code": answer.code, "detail": answer.message})  # fmt: skip
         return False
+    doubts.settle(books, order, "not_applied", action="cancel", actor="executor", rows=[])
     events.record(books, order, "cancel_refused" if answer.outcome == "rejected" else "cancel_not_sent", source="executor",
                   received_at=received_at, mutation=Mutation.NONE, data={"code": answer.code, "detail": answer.message})  # fmt: skip
     tries = sum(attempt.sent_at >= intent.requested_at for attempt in books.attempts(order.id, "cancel"))

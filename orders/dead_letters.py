@@ -45,7 +45,7 @@ def _reason(reason: str) -> str:
 @feed.retried
 def _request(letter: DeadLetter, action: str, actor: str, data: dict[str, Any]) -> Intent:
     with feed.transaction():
-        letter = DeadLetter.objects.select_for_update().get(pk=letter.pk)
+        letter = DeadLetter.objects.select_for_update(no_key=True).get(pk=letter.pk)
         if letter.status != DeadLetter.Status.OPEN:
             raise Refused(f"resolved already by {letter.resolved_by} at {letter.resolved_at:%Y-%m-%d %H:%M:%S} UTC")
         waiting = Intent.objects.filter(

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import F, Max
+from django.db.models import Count, Max
 
-from orders import states
-from orders.models import Balance, DeadLetter, Fill, Intent, Order
+from orders import balance_notes, position_notes, pretrade, states
+from orders.detectors import DETECTED_ON, DETECTED_WITHIN
+from orders.models import Anomaly, Balance, DeadLetter, Fill, Intent, Order
 from orders.ports import AtVenue, Waiting
-from orders.rows import ZERO, AccountView, BalanceView, CredentialView, IntentRow
+from orders.rows import AccountView, BalanceView, CredentialView, IntentRow
 from orders.triggers import ARMED, HELD_BACK
-from project.lib import audit, clock, rules, sql
-from risk import halts, limits
+from project.lib import audit, clock, feed, sql
 from risk.checks import Facts
-from venues import accounts, instruments, probes, snapshots
-from venues.messages import BalanceReport, MarketSpec, Permissions, Read
-from venues.models import Account, ChannelHealth, Credential, Instrument, RawFrame, Venue
+from venues import accounts, instruments, maintenance, probes, sessions, snapshots
+from venues.books import BookStats
+from venues.messages import BalanceReport, MarketSpec, Permissions, PositionReport, Read
+from venues.models import Account, BookHealth, ChannelHealth, Credential, Instrument, KeyState, Venue
+from venues.streams import Session
 
 WAITING_MAX = 200
+_KEYS = (KeyState.ACTIVE, KeyState.CANDIDATE)
 _AT_VENUE = sorted(states.AT_VENUE)
+# literally as the partial indexes say it: a parameter would not be known to match them
+_ALIVE = "status NOT IN ({})".format(", ".join(f"'{status.value}'" for status in sorted(states.TERMINAL)))
 _QUEUED = (
     "SELECT a.code, o.id FROM unnest(%s::text[]) AS a(code) CROSS JOIN LATERAL (SELECT id, created_at FROM orders_order "
     "WHERE account_id = a.code AND status = 'queued' AND trigger_state NOT IN ('dormant', 'armed', 'waiting') ORDER BY created_at, id LIMIT %s) o "
@@ -42,22 +48,15 @@ _GROUPS = (
     "ORDER BY g.created_at, g.id, o.created_at, o.id"
 )
 _SETTINGS = (
-    "SELECT a.code, a.activation_requested_at, a.probe_waived_by, v.rest_url, v.ws_url, v.is_live, c.id "
+    "SELECT a.code, a.activation_requested_at, a.probe_waived_by, v.rest_url, v.ws_url, v.is_live, c.id, n.id "
     "FROM venues_account a JOIN venues_venue v ON v.code = a.venue_id "
-    "LEFT JOIN venues_credential c ON c.account_id = a.code AND c.is_active WHERE a.code = ANY(%s)"
+    "LEFT JOIN venues_credential c ON c.account_id = a.code AND c.state = 'active' "
+    "LEFT JOIN venues_credential n ON n.account_id = a.code AND n.state = 'candidate' WHERE a.code = ANY(%s)"
 )
-_VENUE_BALANCES = (
-    "INSERT INTO orders_balance AS b (account_id, asset, total, venue_total, venue_free, venue_held, as_of, updated_at, "
-    "difference, difference_since) SELECT %s, v.asset, 0, v.total, v.free, v.held, %s, %s, v.total, %s "
-    "FROM unnest(%s::text[], %s::numeric[], %s::numeric[], %s::numeric[]) AS v(asset, total, free, held) "
-    "ON CONFLICT (account_id, asset) DO UPDATE SET venue_total = EXCLUDED.venue_total, venue_free = EXCLUDED.venue_free, "
-    "venue_held = EXCLUDED.venue_held, as_of = EXCLUDED.as_of, updated_at = EXCLUDED.updated_at, "
-    "difference = EXCLUDED.venue_total - b.total, "
-    "difference_since = CASE WHEN b.difference = EXCLUDED.venue_total - b.total THEN b.difference_since "
-    "ELSE EXCLUDED.difference_since END, "
-    "difference_confirmed_at = CASE WHEN b.difference IS DISTINCT FROM EXCLUDED.venue_total - b.total THEN NULL "
-    "WHEN b.difference_confirmed_at IS NOT NULL THEN b.difference_confirmed_at "
-    "WHEN b.difference_since < EXCLUDED.difference_since - interval '5 seconds' THEN EXCLUDED.difference_since END"
+_KEY_USED = (
+    "UPDATE venues_credential c SET last_used_at = h.at FROM (SELECT account_id, max(last_success_at) AS at "
+    "FROM venues_channelhealth WHERE account_id = %s GROUP BY account_id) h WHERE c.account_id = h.account_id "
+    "AND c.state = 'active' AND (c.last_used_at IS NULL OR c.last_used_at < h.at - interval '1 minute')"
 )
 
 
@@ -69,17 +68,12 @@ class DatabaseDesk:
         row = Account.objects.select_related("venue").filter(pk=code).first()
         if row is None:
             raise KeyError(code)
-        key = Credential.objects.filter(account=row, is_active=True).first()
-        credential = (
-            CredentialView(id=key.pk, probed_at=key.probed_at, probe_result=key.probe_result, sealed=key)
-            if key
-            else None
-        )
+        keys = {key.state: key for key in Credential.objects.filter(account=row, state__in=_KEYS)}
         return AccountView(
             code=row.code, target=accounts.target(row.venue), status=row.status, status_reason=row.status_reason,
             status_at=row.status_at, activation_requested_at=row.activation_requested_at,
             probe_waived_by=row.probe_waived_by, opened_at=row.opened_at, event_sequence=row.event_sequence,
-            credential=credential,
+            credential=_key(keys.get(KeyState.ACTIVE)), candidate=_key(keys.get(KeyState.CANDIDATE)),
         )  # fmt: skip
 
     def waiting(self, codes: Sequence[str]) -> Waiting:
@@ -119,10 +113,9 @@ class DatabaseDesk:
 
     def orders_in(self, account: str, *, status: str = "", mutation: str = "") -> Sequence[uuid.UUID]:
         """Return the orders with a status, or with a mutation, oldest first."""
-        named = {"status": status, "mutation": mutation}
-        wanted = {name: value for name, value in named.items() if value}
-        alive = Order.objects.filter(account_id=account, **wanted).exclude(status__in=sorted(states.TERMINAL))
-        return list(alive.order_by("created_at", "id").values_list("id", flat=True))
+        named = " AND status = %s" * bool(status) + " AND mutation = %s" * bool(mutation)
+        query = f"SELECT id FROM orders_order WHERE account_id = %s AND {_ALIVE}{named} ORDER BY created_at, id"
+        return [row[0] for row in sql.rows(query, account, *filter(None, (status, mutation)))]
 
     def armed(self, account: str) -> Sequence[uuid.UUID]:
         """Return the conditional orders we watch, oldest first."""
@@ -131,13 +124,16 @@ class DatabaseDesk:
 
     def armed_symbols(self, account: str) -> Sequence[str]:
         """Return the symbols of the conditional orders we watch."""
-        found = Order.objects.filter(account_id=account, status="queued", trigger_state=ARMED)
-        return list(found.order_by("symbol").values_list("symbol", flat=True).distinct())
+        query = (
+            "SELECT DISTINCT symbol FROM orders_order WHERE account_id = %s AND status = 'queued' AND trigger_state = %s "
+            "ORDER BY symbol"
+        )
+        return [row[0] for row in sql.rows(query, account, ARMED)]
 
     def expiring(self, account: str, at: datetime) -> Sequence[uuid.UUID]:
         """Return the orders alive that should have ended by then."""
-        found = Order.objects.filter(account_id=account, expires_at__lte=at).exclude(status__in=sorted(states.TERMINAL))
-        return list(found.order_by("expires_at", "id").values_list("id", flat=True))
+        query = f"SELECT id FROM orders_order WHERE account_id = %s AND expires_at <= %s AND {_ALIVE} ORDER BY expires_at, id"
+        return [row[0] for row in sql.rows(query, account, at)]
 
     def live_groups(self, account: str) -> Sequence[tuple[str, Sequence[uuid.UUID]]]:
         """Return kind and members, in the order they were made, of each group with a member alive."""
@@ -165,6 +161,11 @@ class DatabaseDesk:
         """Return when the newest booked trade was executed."""
         return Fill.objects.filter(account_id=account).aggregate(at=Max("executed_at"))["at"]
 
+    def fills_proved_at(self, account: str) -> datetime | None:
+        """Return when the newest sweep of fills that was good was asked for."""
+        good = Account(code=account).snapshots.filter(surface="fills", status="good")
+        return good.order_by("-taken_at").values_list("requested_at", flat=True).first()
+
     def has_new_fills(self, account: str, executed_from: datetime, recorded_from: datetime) -> bool:
         """Say whether a trade executed since the one time was booked since the other."""
         recent = Fill.objects.filter(account_id=account, executed_at__gte=executed_from)
@@ -172,17 +173,18 @@ class DatabaseDesk:
 
     def symbols(self, account: str, venue: str, at_most: int) -> Sequence[str]:
         """Return the venue's symbols when they are few, else those ever ordered on the account."""
-        listed = Instrument.objects.filter(venue_id=venue).order_by("symbol").values_list("symbol", flat=True)
-        symbols = list(listed[: at_most + 1])
+        named = Instrument.objects.filter(venue_id=venue, unmapped_reason="")
+        symbols = list(named.order_by("symbol").values_list("symbol", flat=True)[: at_most + 1])
         if len(symbols) <= at_most:
             return symbols
         traded = Order.objects.filter(account_id=account).order_by("symbol").values_list("symbol", flat=True)
         return list(traded.distinct())
 
     def venue_ids(self, account: str, symbol: str, since: datetime) -> frozenset[str]:
-        """Return the venue's ids of our orders on a symbol that were made since then."""
+        """Return the venue's ids of our orders on a symbol that were made since then, past legs included."""
         made = Order.objects.filter(account_id=account, symbol=symbol, created_at__gte=since)
-        return frozenset(made.exclude(venue_order_id="").values_list("venue_order_id", flat=True))
+        rows = made.values_list("venue_order_id", "attempts__venue_order_id")
+        return frozenset(name for row in rows for name in row if name)
 
     def balances(self, account: str, assets: Sequence[str]) -> Mapping[str, BalanceView]:
         """Return both sides per asset, of those that either side has ever named."""
@@ -198,14 +200,11 @@ class DatabaseDesk:
         self, account: str, reports: Sequence[BalanceReport], *, requested_at: datetime, is_whole: bool
     ) -> None:
         """Keep what the venue says beside our totals; a whole list says zero of every asset it leaves out."""
-        said = {report.asset: (report.total, report.free, report.held) for report in reports}
-        if is_whole:
-            known = Balance.objects.filter(account_id=account).values_list("asset", flat=True)
-            said |= {asset: (ZERO, ZERO, ZERO) for asset in known if asset not in said}
-        if said:
-            assets, now = sorted(said), clock.now()
-            columns = [[said[asset][index] for asset in assets] for index in range(3)]
-            sql.run(_VENUE_BALANCES, account, now, now, requested_at, assets, *columns)
+        balance_notes.keep(account, reports, requested_at=requested_at, is_whole=is_whole)
+
+    def note_positions(self, account: str, reports: Sequence[PositionReport], *, requested_at: datetime) -> None:
+        """Keep a whole list of the venue's positions beside ours."""
+        position_notes.note(account, reports, requested_at=requested_at)
 
     def event_sequence(self, account: str) -> int:
         """Return the number of the account's last event."""
@@ -222,7 +221,8 @@ class DatabaseDesk:
         event_sequence: int,
         since: datetime | None,
     ) -> None:
-        """Keep a read as a snapshot."""
+        """Keep a read as a snapshot, and have it compared."""
+        feed.wake_comparison()
         snapshots.capture(
             Account(code=account),
             surface,
@@ -248,9 +248,15 @@ class DatabaseDesk:
         if (row.status, row.status_reason) != (status, reason[:300]):
             accounts.set_status(row, status, reason[:300])
 
-    def keep_probe(self, account: str, permissions: Permissions | None) -> None:
+    def keep_probe(self, account: str, permissions: Permissions | None, problem: str) -> None:
         """Judge and keep what the venue says the key may do."""
-        probes.keep(account, permissions)
+        probes.keep(account, permissions, problem)
+
+    def keep_candidate(
+        self, account: str, credential: uuid.UUID, permissions: Permissions | None, problem: str
+    ) -> None:
+        """Put a new key in the place of the active one, or refuse it, by what was learnt."""
+        probes.keep_candidate(account, credential, permissions, problem)
 
     def store_instruments(self, venue: str, specs: Sequence[MarketSpec]) -> None:
         """Keep the venue's instruments."""
@@ -262,17 +268,36 @@ class DatabaseDesk:
 
     def keep_frames(self, account: str, frames: Sequence[tuple[str, datetime]]) -> None:
         """Keep raw stream frames."""
-        RawFrame.objects.bulk_create(
-            [RawFrame(account_id=account, channel="stream", received_at=at, body=body) for body, at in frames]
-        )
+        bodies, times = [body for body, _ in frames], [at for _, at in frames]
+        sql.run(
+            "INSERT INTO venues_rawframe (account_id, channel, received_at, body, error) "
+            "SELECT %s, 'stream', f.at, f.body, '' FROM unnest(%s::timestamptz[], %s::text[]) AS f(at, body)",
+            account, times, bodies,
+        )  # fmt: skip
+
+    def keep_session(self, account: str, session: Session) -> None:
+        """Keep how a stream's session stands; one that has ended is left alone."""
+        sessions.keep(account, session)
+
+    def end_sessions(self, account: str) -> None:
+        """End the sessions that an owner left open when it ended without a word: they stood until they were last seen."""
+        sessions.end_left_open(account)
 
     def keep_health(self, account: str, channels: Mapping[str, Any], is_news: bool) -> None:
-        """Keep how each channel is doing."""
+        """Keep how each channel is doing, and what its detectors have found of late."""
+        since = clock.now() - DETECTED_WITHIN
+        found = Anomaly.objects.filter(account_id=account, kind__in=DETECTED_ON, seen_at__gt=since)
+        detections: dict[str, dict[str, int]] = defaultdict(dict)
+        for kind, count in found.order_by().values_list("kind").annotate(count=Count("id")):
+            detections[DETECTED_ON[kind]][kind] = count
         rows = [
             ChannelHealth(
                 account_id=account, capability=capability, breaker=stats.breaker, breaker_reason=stats.breaker_reason[:200],
                 requests=stats.requests, errors=stats.errors, reconnects=stats.reconnects,
-                latency_ms_p50=stats.latency_ms_p50, latency_ms_p99=stats.latency_ms_p99,
+                latency_ms_p50=stats.latency_ms_p50, latency_ms_p95=stats.latency_ms_p95,
+                latency_ms_p99=stats.latency_ms_p99, recent_requests=stats.recent_requests,
+                recent_errors=stats.recent_errors, heard_at=stats.heard_at, clock_offset_ms=stats.clock_offset_ms,
+                detections=detections.get(capability, {}),
                 last_success_at=stats.last_success_at, last_error_at=stats.last_error_at,
                 last_error=stats.last_error[:200], updated_at=clock.now(),
             )
@@ -282,6 +307,24 @@ class DatabaseDesk:
         ChannelHealth.objects.bulk_create(
             rows, update_conflicts=True, unique_fields=["account", "capability"], update_fields=fields
         )
+        sql.run(_KEY_USED, account)
+
+    def keep_book_health(self, account: str, listed: Sequence[BookStats]) -> None:
+        """Keep how each book the account needs is doing; forget those it does not need any more."""
+        BookHealth.objects.filter(account_id=account).exclude(symbol__in=[stats.symbol for stats in listed]).delete()
+        rows = [BookHealth(account_id=account, updated_at=clock.now(), **asdict(stats)) for stats in listed]
+        fields = [f.name for f in BookHealth._meta.fields if f.name not in {"id", "account", "symbol"}]
+        BookHealth.objects.bulk_create(
+            rows, update_conflicts=True, unique_fields=["account", "symbol"], update_fields=fields
+        )
+
+    def maintenance_said(self, venue: str) -> str:
+        """Return what the venue said of a maintenance whose end it has not told, or nothing."""
+        return maintenance.said(venue)
+
+    def note_maintenance(self, venue: str, said: str) -> None:
+        """Take a venue's own word that it is in maintenance, or, when empty, that it is over."""
+        maintenance.venue_says(venue, said)
 
     def priced_symbols(self, account: str, venue: str, at_most: int) -> Sequence[str]:
         """Return the symbols whose prices are wanted."""
@@ -291,16 +334,19 @@ class DatabaseDesk:
         alive = Order.objects.filter(account_id=account).exclude(status__in=sorted(states.TERMINAL))
         return list(alive.order_by("symbol").values_list("symbol", flat=True).distinct()[:at_most])
 
-    def risk(self, account: str, symbol: str) -> tuple[int, Facts | None]:
-        """Return the revision of the risk rules and the facts they are applied to; None when the symbol is not listed."""
-        revision = rules.revision()
-        row = Account.objects.select_related("venue").get(pk=account)
-        instrument = Instrument.objects.filter(venue_id=row.venue_id, symbol=symbol).first()
-        return revision, None if instrument is None else risk_facts(row, instrument, own=1)
+    def risk(self, places: Collection[tuple[str, str]]) -> tuple[int, Mapping[tuple[str, str], Facts | None]]:
+        """Return the revision of the risk rules and the facts they are applied to, per account and symbol."""
+        return pretrade.standing_facts(places)
 
     def audit(self, actor: str, action: str, subject: object, detail: dict[str, Any]) -> None:
         """Append to the audit chain."""
         audit.record(actor, action, subject, detail)
+
+
+def _key(row: Credential | None) -> CredentialView | None:
+    if row is None:
+        return None
+    return CredentialView(id=row.pk, probed_at=row.probed_at, probe_result=row.probe_result, sealed=row)
 
 
 def _wish(row: Intent) -> IntentRow:
@@ -308,19 +354,3 @@ def _wish(row: Intent) -> IntentRow:
         id=row.pk, account=row.account_id, order=row.order_id, action=row.action, data=row.data,
         requested_by=row.requested_by, requested_at=row.requested_at, done_at=row.done_at, result=row.result,
     )  # fmt: skip
-
-
-def risk_facts(account: Account, instrument: Instrument, own: int = 0) -> Facts:
-    """Gather what the pre-trade check rests on; `own` orders are not counted against the limit of open ones."""
-    in_force = limits.in_force(account.code, account.venue_id)
-    count = 0
-    if "open_orders_max" in in_force:
-        alive = [status.value for status in states.ALIVE]
-        count = Order.objects.filter(account=account, status__in=alive).exclude(quantity=F("filled_quantity")).count()
-    return Facts(
-        state=halts.state_for(account.code, account.venue_id),
-        may_trade=account.venue.may_trade,
-        limits=in_force,
-        last_price=instrument.last_price,
-        open_orders=count - own,
-    )

@@ -12,7 +12,7 @@ from orders.books import Books
 from orders.rows import AttemptRow, LetterRow, OrderRow
 from orders.states import Status
 from project.lib import clock, ids
-from venues.messages import Evidence
+from venues.messages import Answer, Evidence
 
 EVIDENCE_MAX = 50
 
@@ -54,6 +54,28 @@ def add_evidence(books: Books, attempt: AttemptRow, rows: list[dict[str, Any]]) 
             letter.looked_at = clock.now()
             books.change_letter(letter)
             books.announce("dead_letters", "dead_letter.evidence", letter.id, account=letter.account)
+
+
+def note_unclassified(books: Books, attempt: AttemptRow, answer: Answer) -> None:
+    """Note a venue's answer that no row of the error matrix knows, for a person to say what it proves."""
+    if not answer.unclassified:
+        return
+    data = {
+        "operation": attempt.action, "venue_code": answer.venue_code, "message": answer.message,
+        "http_status": answer.http_status, "exception_class": answer.unclassified, "outcome": answer.outcome,
+        "code": answer.code,
+    }  # fmt: skip
+    books.note(attempt.account, "unclassified_answer", str(attempt.order), order=attempt.order, data=storable(data))
+
+
+def note_answer(books: Books, attempt: AttemptRow, answer: Answer, received_at: datetime) -> None:
+    """Write the venue's answer to a cancel or an amend beside its attempt, as outcome and as evidence."""
+    note_unclassified(books, attempt, answer)
+    attempt.outcome, attempt.outcome_at = answer.outcome, received_at
+    attempt.code, attempt.message = answer.code[:64], storable(answer.message)[:500]
+    evidence = Evidence(source=attempt.action, at=received_at, answer=answer.message or answer.code or answer.outcome)
+    attempt.evidence = evidence_rows([evidence])
+    books.change_attempt(attempt)
 
 
 def settle(

@@ -8,11 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from orders import doubts, ledger, legs, states
+from orders import doubts, ledger, legs, states, trades
 from orders.books import Books
-from orders.rows import ZERO, AttemptRow, EventRow, FillRow, OrderRow
+from orders.rows import AttemptRow, EventRow, FillRow, OrderRow, sending
 from orders.states import Mutation, Status
-from project.lib import clock, decimals, ids
+from project.lib import clock, decimals
 from venues.messages import FillReport, OrderReport
 
 Applied = Literal["applied", "stale", "needs_fills", "illegal"]
@@ -74,6 +74,8 @@ def record(
         order.ended_at = (occurred_at or received_at) if to in states.TERMINAL else None
     if to in states.TERMINAL:
         mutation = Mutation.NONE
+        for action in ("submit", "cancel", "amend"):  # what has ended leaves nothing in doubt
+            doubts.settle(books, order, to.value, action=action, actor="executor", rows=[])
     if mutation is not None and mutation != order.mutation:
         order.mutation = mutation
         details["mutation"] = mutation
@@ -90,12 +92,16 @@ def record(
     return True
 
 
-def begin_submit(books: Books, order: OrderRow, *, attempt: uuid.UUID, epoch: int) -> None:
-    """Move a queued order to sending, in the transaction that commits its attempt."""
-    books.change_order(order)
-    order.submit_tries += 1
-    record(books, order, "sending", source="executor", received_at=clock.now(), to=Status.SENDING,
-           data={"attempt": str(attempt), "epoch": epoch, "try": order.submit_tries})  # fmt: skip
+def begin_submit(books: Books, order: OrderRow, attempt: AttemptRow) -> None:
+    """Move a queued order to sending, in the transaction that commits its attempt; any other is left and noted."""
+    if order.status != Status.QUEUED:
+        record(books, order, "sending", source="executor", received_at=attempt.sent_at, to=Status.SENDING)
+        books.change_order(order)
+        order.version += 1
+        return
+    books.begin(order, sending(order, attempt))
+    order.status, order.submit_tries = Status.SENDING, order.submit_tries + 1
+    order.version, order.updated_at = order.version + 1, attempt.sent_at
 
 
 def apply_report(
@@ -121,11 +127,16 @@ def apply_report(
             {"source": source, "at": received_at.isoformat(), "answer": f"the venue reports it {report.status}"}
         ]
         doubts.settle(books, order, "accepted", action="submit", actor="executor", rows=evidence)
-    claimed = (report.filled_quantity or ZERO) + filled_before(books, order, report.venue_client_id)
-    if report.status == "filled" or (claimed > order.filled_quantity and report.status != "open" and not is_final):
+    leg = legs.in_replacement(books, order)
+    claimed = legs.claimed(books, order, report)
+    # what is left of a leg is sent on: all that it traded must be booked before, however good the reads of trades look
+    is_short = claimed > order.filled_quantity and (leg is not None or not is_final)
+    if report.status == "filled" and leg is not None and order.filled_quantity >= max(claimed, order.quantity):
+        return _end_leg(books, order, leg, source=source, received_at=received_at, occurred_at=report.occurred_at)
+    if report.status == "filled" or (is_short and report.status != "open"):
         return _note_claim(books, order, report, source, received_at, claimed if report.filled_quantity else None)
     to = _REPORTED[report.status]
-    if to == Status.CANCELLED and (leg := leg_in_replacement(books, order)) is not None:
+    if to == Status.CANCELLED and leg is not None:
         return _end_leg(books, order, leg, source=source, received_at=received_at, occurred_at=report.occurred_at)
     if to == Status.CANCELLED and order.expires_at is not None and received_at >= order.expires_at:
         to = Status.EXPIRED  # our own cancel at its time: the venue knows no expiry
@@ -135,13 +146,10 @@ def apply_report(
         states.is_stale(Status(order.status), to) and order.status not in {Status.DENIED, Status.REJECTED}
     ):
         return _learn_id(books, order, report, source, received_at)
-    settled = to in states.TERMINAL
     moved = record(
         books, order, to.value, source=source, received_at=received_at, to=to, occurred_at=report.occurred_at,
         venue_order_id=report.venue_order_id, code=_code(report, to), message=report.reason,
     )  # fmt: skip
-    if settled and moved:
-        doubts.settle(books, order, to.value, action="cancel", actor="executor", rows=[])
     return "applied" if moved else "illegal"
 
 
@@ -152,36 +160,32 @@ def apply_fill(
 
     Returns the new fill, or None when it was booked before.
     """
-    booked = books.fill((order.account, report.symbol, report.venue_trade_id, report.side))
+    booked = books.fill(trades.key_of(order.account, report))
     if booked is not None:
-        _compare_with_booked(books, booked, report)
+        trades.compare(books, booked, report)
         return None
     _take_successor(books, order, report, source, received_at)
-    fill = _fill(order, report, source, received_at)
+    fill = trades.made_of(order, report, source, received_at)
     books.add_fill(fill)
     books.change_order(order)
     before = Status(order.status)
     is_late = before in states.TERMINAL - {Status.FILLED} and _is_late(order, fill)
+    is_past = fill.venue_order_id in legs.ended(books, order)
     order.filled_quantity += fill.quantity
     order.filled_value += fill.quote_quantity
-    to = _status_after_fill(order, before, is_late)
-    if before in _IN_DOUBT:
+    to = _status_after_fill(order, before, is_late, is_past)
+    if before in _IN_DOUBT and not is_past:
         row = {"source": source, "at": received_at.isoformat(), "answer": f"trade {fill.venue_trade_id} of this order"}
         doubts.settle(books, order, "accepted", action="submit", actor="executor", rows=[row])
-    data = {
-        "fill": str(fill.id), "venue_trade_id": fill.venue_trade_id, "quantity": decimals.write(fill.quantity),
-        "price": decimals.write(fill.price), "quote_quantity": decimals.write(fill.quote_quantity),
-        "fee": decimals.write(fill.fee), "fee_asset": fill.fee_asset,
-    }  # fmt: skip
+    data = trades.described(fill)
     record(books, order, "late_fill" if is_late else "fill", source=source, received_at=received_at, to=to,
            occurred_at=report.occurred_at, venue_order_id=_own_id(books, order, report), data=data)  # fmt: skip
     ledger.post_fill(books, fill)
+    trades.note_unsaid(books, fill, report)
     books.announce("fills", "fill.booked", fill.id, account=order.account, data={"order": str(order.id)})
     if is_late:
         books.note(order.account, "late_fill", str(order.id), order=order.id, fill=fill.id, data=data)
-    if order.filled_quantity > order.quantity:
-        data = {**data, "filled_quantity": decimals.write(order.filled_quantity)}
-        books.note(order.account, "overfill", str(order.id), order=order.id, fill=fill.id, data=data)
+    _note_overfill(books, order, fill.id, data)
     return fill
 
 
@@ -213,6 +217,14 @@ def amend(
            venue_order_id=venue_order_id, data={"before": before, "after": dict(values)})  # fmt: skip
 
 
+def answered_late(books: Books, order: OrderRow, action: Literal["cancel", "amend"], received_at: datetime) -> None:
+    """Say that a cancel or an amend is pending, where it was called unknown before the venue's answer came after all."""
+    if order.mutation == f"{action}_unknown":
+        doubts.settle(books, order, "accepted", action=action, actor="executor", rows=[])
+        kind = f"{action}_pending"
+        record(books, order, kind, source="executor", received_at=received_at, mutation=Mutation(kind))
+
+
 def trigger(
     books: Books,
     order: OrderRow,
@@ -231,55 +243,53 @@ def trigger(
     record(books, order, kind, source="executor", received_at=clock.now(), data=data)
 
 
-def filled_before(books: Books, order: OrderRow, client_id: str | None) -> Decimal:
-    """Return what had filled before the leg a statement is about, the newest one where it names none."""
-    legs = [attempt for attempt in books.attempts(order.id) if attempt.action != "cancel" and attempt.request]
-    named = [attempt for attempt in legs if attempt.venue_client_id == client_id] if client_id else legs
-    return Decimal(named[-1].request.get("filled_before", "0")) if named else ZERO
-
-
-def leg_in_replacement(books: Books, order: OrderRow) -> AttemptRow | None:
-    """Return the amend that is ending the venue's order to put another in its place, or None."""
-    if order.mutation not in {Mutation.AMEND_PENDING, Mutation.AMEND_UNKNOWN}:
-        return None
-    attempt = books.newest_attempt(order.id, "amend")
-    return attempt if attempt is not None and attempt.request.get("how") in {"replace", "cancel_and_new"} else None
+def take_amendment(
+    books: Books, order: OrderRow, attempt: AttemptRow, venue_order_id: str, *, source: str, received_at: datetime
+) -> None:
+    """Give an order the values that an amend asked for: at the same venue order, or at the one that has replaced it."""
+    is_new, values = attempt.request["how"] == "replace", attempt.request["values"]
+    is_done = Decimal(values.get("quantity", order.quantity)) <= order.filled_quantity  # it filled on the way
+    doubts.settle(books, order, "accepted", action="amend", actor="executor", rows=[])
+    amend(books, order, "replaced" if is_new else "amended", values, source=source, received_at=received_at,
+          replaces=is_new, venue_order_id=venue_order_id if is_new else None,
+          to=Status.FILLED if is_done and not is_new else None)  # fmt: skip
+    if is_new:
+        attempt.venue_order_id = venue_order_id
+        books.change_attempt(attempt)
+    _note_overfill(books, order, None, {"quantity": decimals.write(order.quantity)})
 
 
 def _take_successor(
     books: Books, order: OrderRow, report: OrderReport | FillReport, source: str, received_at: datetime
 ) -> None:
     """A statement about the successor proves a replace, before its answer or without one: the order has the new values."""
-    leg = leg_in_replacement(books, order)
+    leg = legs.in_replacement(books, order)
     if leg is None or leg.request["how"] != "replace" or not report.venue_order_id:
         return
     if report.venue_client_id == leg.venue_client_id and report.venue_order_id != order.venue_order_id:
-        doubts.settle(books, order, "accepted", action="amend", actor="executor", rows=[])
-        amend(books, order, "replaced", leg.request["values"], source=source, received_at=received_at, replaces=True,
-              venue_order_id=report.venue_order_id)  # fmt: skip
-        leg.venue_order_id = report.venue_order_id
-        books.change_attempt(leg)
+        take_amendment(books, order, leg, report.venue_order_id, source=source, received_at=received_at)
 
 
 def _end_leg(
     books: Books, order: OrderRow, leg: AttemptRow, *, source: str, received_at: datetime, occurred_at: datetime | None
 ) -> Applied:
-    """The venue's order has ended to be replaced. By us: queue the rest. By the venue: its successor is looked for."""
+    """The venue's order has ended while it was to be replaced. By us: queue the rest. By the venue: its successor is looked for."""
     if leg.request["how"] == "replace":
-        known = leg.request.get("old_ended")
-        if not known:
-            leg.request = {**leg.request, "old_ended": received_at.isoformat()}
-            books.change_attempt(leg)
         return "stale"
+    doubts.settle(books, order, "accepted", action="amend", actor="executor", rows=[])
     values = leg.request["values"]
-    if Decimal(values.get("quantity", order.quantity)) <= order.filled_quantity:
+    wanted = Decimal(values.get("quantity", order.quantity))
+    if max(wanted, order.quantity) <= order.filled_quantity:
+        record(
+            books, order, "filled", source=source, received_at=received_at, to=Status.FILLED, occurred_at=occurred_at
+        )
+    elif wanted <= order.filled_quantity:
         record(books, order, "cancelled", source=source, received_at=received_at, to=Status.CANCELLED,
                occurred_at=occurred_at, code="REPLACE_LEFT_NOTHING", message="it had filled as much as was still wanted")  # fmt: skip
     else:
         amend(
             books, order, "leg_ended", values, source=source, received_at=received_at, replaces=True, to=Status.QUEUED
         )
-    doubts.settle(books, order, "cancelled", action="cancel", actor="executor", rows=[])
     return "applied"
 
 
@@ -287,18 +297,6 @@ def _written(value: object) -> str | None:
     if isinstance(value, datetime):
         return value.isoformat()
     return decimals.write(value) if isinstance(value, Decimal) else None
-
-
-def _fill(order: OrderRow, report: FillReport, source: str, received_at: datetime) -> FillRow:
-    _, quote = ledger.assets_of(report.symbol)
-    value = report.price * report.quantity if report.quote_quantity is None else report.quote_quantity
-    return FillRow(
-        id=ids.new_id(), order=order.id, account=order.account, symbol=report.symbol, side=report.side, price=report.price,
-        quantity=report.quantity, quote_quantity=decimals.quantise(value), fee=report.fee,
-        fee_asset=report.fee_asset or quote, liquidity=report.liquidity, venue_trade_id=report.venue_trade_id,
-        venue_order_id=report.venue_order_id, source=source, executed_at=report.occurred_at or received_at,
-        recorded_at=clock.now(),
-    )  # fmt: skip
 
 
 def _own_id(books: Books, order: OrderRow, report: FillReport) -> str | None:
@@ -321,9 +319,14 @@ def _is_free(books: Books, order: OrderRow, venue_order_id: str) -> bool:
     return True
 
 
-def _status_after_fill(order: OrderRow, before: Status, is_late: bool) -> Status | None:
-    is_growing = order.mutation in {Mutation.AMEND_PENDING, Mutation.AMEND_UNKNOWN}  # it may want more by now
-    if order.filled_quantity >= order.quantity and not is_growing:
+def _status_after_fill(order: OrderRow, before: Status, is_late: bool, is_past: bool) -> Status | None:
+    is_complete = order.filled_quantity >= order.quantity
+    if is_past and before in states.WORKING:  # a leg that has ended proves nothing about the newest one
+        return Status.PARTIALLY_FILLED if before in states.AT_VENUE else None
+    if is_past and before in states.LOCAL and not is_complete:
+        return None  # the rest waits to be sent
+    is_growing = order.mutation in states.AMENDING  # it may want more by now
+    if is_complete and not is_growing:
         return Status.FILLED
     if before in states.TERMINAL and not is_late:
         return None  # it filled before it ended; the end stands
@@ -334,14 +337,10 @@ def _is_late(order: OrderRow, fill: FillRow) -> bool:
     return order.status == Status.DENIED or order.ended_at is None or fill.executed_at > order.ended_at
 
 
-def _compare_with_booked(books: Books, booked: FillRow, again: FillReport) -> None:
-    fields = ("price", "quantity", "fee")
-    differs = any(getattr(booked, name) != getattr(again, name) for name in fields)
-    if differs or (again.fee and again.fee_asset and booked.fee_asset != again.fee_asset):
-        ours = {name: str(getattr(booked, name)) for name in (*fields, "fee_asset")}
-        theirs = {name: str(getattr(again, name)) for name in (*fields, "fee_asset")}
-        books.note(booked.account, "fill_differs", booked.venue_trade_id, order=booked.order, fill=booked.id,
-                   data={"ours": ours, "theirs": theirs})  # fmt: skip
+def _note_overfill(books: Books, order: OrderRow, fill: uuid.UUID | None, data: dict[str, Any]) -> None:
+    if order.filled_quantity > order.quantity:
+        data = {**data, "filled_quantity": decimals.write(order.filled_quantity)}
+        books.note(order.account, "overfill", str(order.id), order=order.id, fill=fill, data=data)
 
 
 def _note_claim(

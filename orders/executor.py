@@ -9,7 +9,7 @@ import logging
 from orders.books import Books
 from orders.owner import Owner
 from orders.ports import Gateways, Leases, Waiting, Writing
-from orders.service import Timing
+from orders.service import Timing, admission
 from project.lib import clock
 
 logger = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ class Executor:
     def __init__(self, *, timing: Timing, writer: Writing, leases: Leases, gateways: Gateways) -> None:
         self._timing, self._writer, self._leases, self._gateways = timing, writer, leases, gateways
         self._owners: dict[str, tuple[Owner, asyncio.Task[None]]] = {}
+        self._admission = admission()
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -60,7 +61,7 @@ class Executor:
             for code in [code for code in held if code not in kept]:
                 await self._let_go(code)
             for lease in fresh:
-                owner = Owner(lease, self._writer, self._timing, self._gateways)
+                owner = Owner(lease, self._writer, self._timing, self._gateways, self._admission)
                 self._owners[lease.account] = (owner, asyncio.create_task(owner.run(), name=f"owner-{lease.account}"))
             await asyncio.sleep(self._timing.lease_renew_seconds)
 
@@ -68,7 +69,8 @@ class Executor:
         denied_at = 0.0
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._timing.poll_seconds)
+                async with asyncio.timeout(self._timing.poll_seconds):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 await self._hand_out()

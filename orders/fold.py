@@ -9,15 +9,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Count, Sum
 
 from orders import ledger, requests, states
-from orders.models import Balance, Fill, Order, OrderEvent, Position, Posting
+from orders.models import Attempt, Balance, Fill, Order, OrderEvent, Position, Posting
 from venues.models import Account
 
 ZERO = Decimal(0)
 CHUNK = 2000
-_FILL_FIGURES = ("quantity", "price", "quote_quantity", "fee")
+_FILL_FIGURES = ("quantity", "price", "quote_quantity", "fee", "realised_pnl")
 
 
 def differences() -> Iterator[str]:
@@ -64,9 +64,12 @@ def _orders(account: Account) -> Iterator[str]:
             value[key] += Decimal(event.data["quote_quantity"])
     if account.event_sequence != expected:
         yield f"account {account.code}: its counter says {account.event_sequence} events, the log has {expected}"
+    attempts = Attempt.objects.filter(account=account, action="submit").values_list("order_id")
+    submits = dict(attempts.annotate(Count("id")))  # each has a version of its own, besides that of its event
     for order in Order.objects.filter(account=account).order_by("id").iterator(CHUNK):
         key = order.pk
-        folded = (status.get(key), mutation[key], quantity[key], value[key], count[key], ended.get(key))
+        version = count[key] + submits.get(key, 0)
+        folded = (status.get(key), mutation[key], quantity[key], value[key], version, ended.get(key))
         stored = (
             order.status,
             order.mutation,
@@ -113,13 +116,13 @@ def _positions(account: Account) -> Iterator[str]:
         if fill is None:
             yield f"account {account.code}: event {event.sequence} books fill {event.data['fill']}, which is not there once"
             continue
-        changed = [name for name in _FILL_FIGURES if Decimal(event.data[name]) != getattr(fill, name)]
+        changed = [name for name in _FILL_FIGURES if Decimal(event.data.get(name, 0)) != getattr(fill, name)]
         yield from (
-            f"fill {fill.pk}: event {event.sequence} says {name} {event.data[name]}, the row {getattr(fill, name)}"
+            f"fill {fill.pk}: event {event.sequence} says {name} {event.data.get(name)}, the row {getattr(fill, name)}"
             for name in changed
         )
         before = folded.get(fill.symbol, ledger.Holding())
-        folded[fill.symbol] = ledger.fold(before, fill.side, fill.quantity, fill.price)
+        folded[fill.symbol] = ledger.after(before, fill)
     yield from (f"fill {key} of account {account.code} has no event" for key in fills)
     for position in Position.objects.filter(account=account).order_by("symbol"):
         stored = ledger.Holding(position.quantity, position.entry_price, position.realised_pnl)

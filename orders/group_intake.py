@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from django.db import IntegrityError
 
 from orders import events, intake, requests, states, store
-from orders.desk import risk_facts
 from orders.group_requests import GroupRequest, Member
 from orders.models import Order, OrderGroup
+from orders.pretrade import risk_facts
 from orders.requests import FieldProblem, Invalid
 from orders.rows import OrderRow
 from orders.states import Status
@@ -81,7 +81,7 @@ def request_cancellation(group: OrderGroup, *, actor: str) -> int:
     with feed.transaction():
         alive = [
             order
-            for order in Order.objects.select_for_update().filter(group=group).order_by("created_at", "id")
+            for order in Order.objects.select_for_update(no_key=True).filter(group=group).order_by("created_at", "id")
             if Status(order.status) not in states.TERMINAL
         ]
         if not alive:

@@ -13,19 +13,23 @@ from decimal import Decimal
 from django.db import IntegrityError
 
 from orders import events, requests, states, store
-from orders.desk import risk_facts
 from orders.models import Intent, Order
+from orders.pretrade import risk_facts
 from orders.requests import Amendment, FieldProblem, Invalid, OrderRequest
 from orders.rows import OrderRow
 from orders.states import Mutation, Status
 from orders.triggers import ARMED, CONDITIONAL, TRIGGERED
 from project.lib import audit, clock, decimals, failpoints, feed, ids
 from risk import checks
-from venues import capabilities
+from venues import capabilities, symbols
 from venues.capabilities import Capabilities
 from venues.models import Account, Instrument
 
 Place = Callable[[str], str]
+# What ends as a market order at the venue, and the nearest type that does not.
+_SENDS_MARKET = {
+    "market": "limit", "stop": "stop_limit", "take_profit": "take_profit_limit", "trailing_stop": "stop_limit",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def request_cancellation(order: Order, *, actor: str) -> Intent:
     A cancel is a request, not a fact: the order may still fill. Raises NotCancellable.
     """
     with feed.transaction():
-        order = Order.objects.select_for_update().get(pk=order.pk)
+        order = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
         if Status(order.status) in states.TERMINAL:
             raise NotCancellable(f"the order is {order.status.replace('_', ' ')} already; nothing is left to cancel")
         waiting = Intent.objects.filter(order=order, action="cancel", done_at=None).first()
@@ -116,7 +120,9 @@ def request_amendment(order: Order, amendment: Amendment, *, actor: str) -> Inte
     this order cannot have, NotAmendable when it has ended or another change of it is under way.
     """
     with feed.transaction():
-        order = Order.objects.select_for_update(of=("self",)).select_related("account__venue").get(pk=order.pk)
+        order = (
+            Order.objects.select_for_update(no_key=True, of=("self",)).select_related("account__venue").get(pk=order.pk)
+        )
         if Status(order.status) in states.TERMINAL:
             raise NotAmendable(f"the order is {order.status.replace('_', ' ')} already; nothing is left to change")
         if order.is_external:
@@ -146,7 +152,7 @@ def misfits(
     request: OrderRequest, instrument: Instrument, can: Capabilities, place: Place = lambda field: field
 ) -> list[FieldProblem]:
     """List what the instrument's grid and the venue's abilities refuse; `place` names a field as the client knows it."""
-    found = [*checks.fit(proposal_of(request), grid_of(instrument)), *_lacking(request, can)]
+    found = [*checks.fit(proposal_of(request), grid_of(instrument)), *_lacking(request, instrument, can)]
     first = {problem.field: problem for problem in reversed(found)}.values()  # one refusal per field says enough
     return [
         FieldProblem(field=place(p.field), code=p.code, message=p.message, got=_got(request, p.field),
@@ -232,13 +238,19 @@ def _misfits_of_change(
     ]
 
 
-def _lacking(request: OrderRequest, can: Capabilities) -> list[checks.Problem]:
+def _lacking(request: OrderRequest, instrument: Instrument, can: Capabilities) -> list[checks.Problem]:
     """List what the venue does not carry and nobody can do in its place."""
-    found = []
+    found: list[tuple[str, str, str | None]] = []
+    if instrument.kind not in can.kinds or instrument.contract_size != 1:
+        found.append(
+            ("symbol", f"trades of a {instrument.kind} there cannot be booked right yet, so none is sent", None)
+        )
     if request.reduce_only and not can.reduce_only:
         found.append(("reduce_only", "this venue has no reduce-only orders", "false"))
     if request.post_only and not can.post_only:
         found.append(("post_only", "this venue has no post-only orders", "false"))
+    if request.type in _SENDS_MARKET and "market" not in can.order_types:
+        found.append(("type", "this venue has no market orders by quantity", _SENDS_MARKET[request.type]))
     is_immediate = request.time_in_force in ("ioc", "fok") and request.type != "market"
     if is_immediate and request.time_in_force.upper() not in can.times_in_force:
         found.append(("time_in_force", f"this venue has no {request.time_in_force} orders", "gtc"))
@@ -262,8 +274,10 @@ def instrument_of(request: OrderRequest, account: Account) -> Instrument:
     instrument = Instrument.objects.filter(venue_id=account.venue_id, symbol=request.symbol).first()
     if instrument:
         return instrument
-    known = list(Instrument.objects.filter(venue_id=account.venue_id).values_list("symbol", flat=True))
-    close = difflib.get_close_matches(request.symbol, known, n=1, cutoff=0.3)
+    listed = Instrument.objects.filter(venue_id=account.venue_id, unmapped_reason="")
+    known = list(listed.values_list("symbol", flat=True))
+    same = symbols.canonical(request.symbol)  # XBT/USDT is BTC/USDT
+    close = [same] if same in known else difflib.get_close_matches(request.symbol, known, n=1, cutoff=0.3)
     message = f"is not an instrument of venue {account.venue_id}" if known else (
         f"venue {account.venue_id} has no instruments yet: activate an account there first"
     )  # fmt: skip
@@ -298,7 +312,9 @@ def grid_of(instrument: Instrument) -> checks.Grid:
     return checks.Grid(
         symbol=instrument.symbol, kind=instrument.kind, is_active=instrument.is_active, price_step=instrument.price_step,
         quantity_step=instrument.quantity_step, quantity_min=instrument.quantity_min,
-        quantity_max=instrument.quantity_max, notional_min=instrument.notional_min,
+        quantity_max=instrument.quantity_max, price_min=instrument.price_min, price_max=instrument.price_max,
+        notional_min=instrument.notional_min, notional_max=instrument.notional_max,
+        contract_size=instrument.contract_size, is_inverse=instrument.is_inverse,
     )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def _off_the_grid(scale: Scale, template: OrderRequest, grid: checks.Grid) -> li
     problems = []
     for name, price in (("price_from", scale.price_from), ("price_to", scale.price_to)):
         if not decimals.is_multiple(price, grid.price_step):
-            nearest = decimals.floor_to(price, grid.price_step) or None
+            nearest = decimals.price_to(price, grid.price_step, template.side) or None
             message = f"must be a multiple of {decimals.write(grid.price_step)}"
             problems.append(FieldProblem(field=name, code="PRICE_OFF_STEP", message=message, got=decimals.write(price),
                                          nearest_valid=decimals.write(nearest)))  # fmt: skip

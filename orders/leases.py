@@ -50,6 +50,22 @@ def acquire(holder: str, lease_seconds: float, build_name: str | None = None) ->
         return [Lease(code, epoch, before + lease_seconds, floor) for code, epoch, floor in cursor.fetchall()]
 
 
+def claim(holder: str, account: str, lease_seconds: float) -> Lease | None:
+    """Take one account that nobody holds, for work outside of the order path; None while somebody holds it."""
+    before = clock.monotonic_seconds()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO orders_accountlease AS l (account_id, holder, epoch, nonce_floor, build, renewed_at, expires_at) "
+            "VALUES (%s, %s, 1, 0, %s, clock_timestamp(), clock_timestamp() + make_interval(secs => %s)) "
+            "ON CONFLICT (account_id) DO UPDATE SET holder = EXCLUDED.holder, epoch = l.epoch + 1, build = EXCLUDED.build, "
+            "renewed_at = EXCLUDED.renewed_at, expires_at = EXCLUDED.expires_at "
+            "WHERE l.expires_at IS NULL OR l.expires_at < clock_timestamp() RETURNING epoch, nonce_floor",
+            [account, holder, build.fingerprint(), lease_seconds],
+        )
+        taken = cursor.fetchone()
+    return Lease(account, taken[0], before + lease_seconds, taken[1]) if taken else None
+
+
 def renew(holder: str, leases: Mapping[str, Lease], nonce_floors: Mapping[str, int], lease_seconds: float) -> set[str]:
     """Extend the leases still ours and keep their nonce floors; return the codes of those that were extended."""
     if not leases:

@@ -17,6 +17,7 @@ from orders import (
     person,
     recovery,
     resolver,
+    rotation,
     submission,
     sweeps,
     telemetry,
@@ -25,7 +26,7 @@ from orders import (
 from orders.books import Books, Fenced
 from orders.ports import Gateways, Lease, Writing
 from orders.rows import AccountView
-from orders.service import Service, Timing
+from orders.service import Service, Timing, admission
 from orders.stream import Stream
 from project.lib import clock, failpoints
 
@@ -35,6 +36,7 @@ RETRY_SECONDS = 3.0
 REST_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
 SWEEP_SPACING_SECONDS = 0.25
+KEY_ASKED_SECONDS = 30.0
 Idle = tuple[str, str]
 _CARRY = {"cancel": cancellation.cancel, "amend": amendment.amend}
 
@@ -42,12 +44,20 @@ _CARRY = {"cancel": cancellation.cancel, "amend": amendment.amend}
 class Owner:
     """One asyncio task per account; the only code that makes its venue's connections."""
 
-    def __init__(self, lease: Lease, writer: Writing, timing: Timing, gateways: Gateways) -> None:
+    def __init__(
+        self,
+        lease: Lease,
+        writer: Writing,
+        timing: Timing,
+        gateways: Gateways,
+        admitted: asyncio.Semaphore | None = None,
+    ) -> None:
         self.lease = lease
+        self._admission = admitted or admission()
         self.service: Service | None = None
         self._writer, self._timing, self._gateways = writer, timing, gateways
         self._busy: dict[uuid.UUID, asyncio.Task[bool]] = {}
-        self._changed = asyncio.Event()
+        self._changed, self._noted = asyncio.Event(), asyncio.Event()
         self._resting: dict[uuid.UUID, float] = {}
         self._slots = asyncio.Semaphore(IN_FLIGHT_MAX)
         self._served: tuple[object, ...] = ()
@@ -78,6 +88,7 @@ class Owner:
         if seen != self._noticed:
             self._noticed = seen
             self._changed.set()
+            self._noted.set()
 
     async def run(self) -> None:
         """Serve until cancelled; every failure closes the gate, says why on the account's page and is tried again."""
@@ -88,6 +99,8 @@ class Owner:
                 self._served = _fingerprint(account)
                 if idle is not None:
                     await self._rest(idle)
+                elif account.candidate is not None and account.status != "ready":
+                    await rotation.prove(account, self.lease, self._gateways, self._writer)
                 else:
                     await self._serve(account)
             except recovery.Refused as refusal:
@@ -101,11 +114,11 @@ class Owner:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _serve(self, account: AccountView) -> None:
-        needs_probe = _needs_probe(account)
+        needs_probe = _needs_probe(account, self._timing.probe_seconds)
         await self._say("probing" if needs_probe else "recovering", "")
         service = Service(
             account=account.code, venue=account.target.code, lease=self.lease, gateway=self._gateways(account, self.lease),
-            writer=self._writer, timing=self._timing,
+            writer=self._writer, timing=self._timing, admission=self._admission,
         )  # fmt: skip
         try:
             await _open(service)
@@ -113,27 +126,40 @@ class Owner:
             await recovery.load_markets(service)
             if needs_probe:
                 await recovery.probe(service)
-            await recovery.refuse_if_probe_failed(service)
+            refusal = await recovery.refusal(service)
+            if refusal and account.opened_at is None:
+                raise recovery.Refused(refusal)
             await self._say("recovering", "reading orders, trades and balances")
             stream = Stream(service)
             async with asyncio.TaskGroup() as group:
                 group.create_task(stream.run())
                 await stream.first_state()
+                gaps = stream.gaps
                 await recovery.recover(service)
-                await self._say("ready", "")
-                service.is_open = True
+                await self._open_gate(service, refusal)
+                stream.recovered(gaps)
                 group.create_task(
                     _every(service.timing.open_orders_seconds, lambda: sweeps.open_orders(service, reason="schedule"))
                 )
                 group.create_task(
-                    _every(service.timing.balances_seconds, lambda: sweeps.balances(service, reason="schedule"))
+                    _every(
+                        service.timing.balances_seconds, partial(sweeps.moved_and_balances, service, reason="schedule")
+                    )
                 )
+                if service.gateway.capabilities.positions:
+                    group.create_task(
+                        _every(service.timing.balances_seconds, lambda: sweeps.positions(service, reason="schedule"))
+                    )
+                group.create_task(sweeps.follow_balances(service))
                 group.create_task(self._sweep_fills(service))
                 group.create_task(self._resolve(service))
                 group.create_task(telemetry.run(service))
-                for work in (triggers, expiry):
-                    group.create_task(_every(work.INTERVAL_SECONDS, partial(work.watch, service)))
+                group.create_task(triggers.run(service))
+                group.create_task(_every(expiry.INTERVAL_SECONDS, partial(expiry.watch, service)))
                 group.create_task(_every(groups.INTERVAL_SECONDS, partial(groups.tend, service)))
+                group.create_task(self._probe(service))
+                group.create_task(self._prove_new_keys(service))
+                group.create_task(self._follow_pause(service))
                 group.create_task(self._until_changed())
         except* _Changed:
             logger.info("account %s: settings changed, starting over", account.code)
@@ -145,6 +171,20 @@ class Owner:
             with contextlib.suppress(Exception):
                 await service.gateway.close()
 
+    async def _open_gate(self, service: Service, refusal: str) -> None:
+        """Let orders out, or only cancels where the key may not be used: what stands at the venue is not left alone."""
+        service.is_open = False
+        await self._say("halted" if refusal else "ready", refusal)
+        service.is_open = not refusal
+
+    async def _probe(self, service: Service) -> None:
+        """Ask again and again what the key may do; stop new orders when that is no longer what it was entered for."""
+        while service.is_open:
+            await asyncio.sleep(self._timing.probe_seconds)
+            await recovery.probe(service)
+            if refusal := await recovery.refusal(service):
+                await self._open_gate(service, refusal)
+
     async def _sweep_fills(self, service: Service) -> None:
         while True:
             # without a stream the sweeps are all there is: a venue of tier B, or a stream that is down
@@ -152,7 +192,8 @@ class Owner:
                 service.timing.fills_seconds if service.has_stream else min(SWEEP_SECONDS, service.timing.fills_seconds)
             )
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(service.sweep_wanted.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await service.sweep_wanted.wait()
             service.sweep_wanted.clear()
             await sweeps.fills(service, reason="schedule")
             await sweeps.open_orders(service, reason="schedule")
@@ -162,8 +203,22 @@ class Owner:
         while True:
             left = await resolver.resolve(service)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(service.lookup_wanted.wait(), 1.0 if left else 2.0)
+                async with asyncio.timeout(1.0 if left else 2.0):
+                    await service.lookup_wanted.wait()
             service.lookup_wanted.clear()
+
+    async def _follow_pause(self, service: Service) -> None:
+        """Say that orders wait because the venue refuses the key, and ask it now and then whether it still does."""
+        said, asked_at = "", 0.0
+        while True:
+            why = service.gateway.paused
+            if why != said:
+                said, asked_at = why, clock.monotonic_seconds()
+                await self._say("halted" if why else "ready", why)
+            if why and clock.monotonic_seconds() - asked_at >= KEY_ASKED_SECONDS:
+                asked_at = clock.monotonic_seconds()
+                await service.gateway.permissions()
+            await asyncio.sleep(1.0)
 
     async def _until_changed(self) -> None:
         while True:
@@ -173,6 +228,16 @@ class Owner:
             if _fingerprint(account) != self._served or account.credential is None:
                 raise _Changed
 
+    async def _prove_new_keys(self, service: Service) -> None:
+        """Prove a new key whenever one is entered; the one that serves goes on meanwhile."""
+        while True:
+            account = await self._writer.run(lambda books: books.store.account(self.lease.account))
+            if account.candidate is not None:
+                await rotation.prove(account, self.lease, self._gateways, self._writer, service.gateway)
+                continue
+            await self._noted.wait()
+            self._noted.clear()
+
     async def _rest(self, idle: Idle) -> None:
         await self._say(*idle)
         self._why_closed = idle[1]
@@ -181,7 +246,7 @@ class Owner:
 
     async def deny_stale(self) -> None:
         """Deny orders that waited too long while the gate was shut."""
-        if self.service is None or not self.service.is_open:
+        if self.service is None or not self.service.is_open or self.service.gateway.paused:
             seconds, why = self._timing.not_ready_seconds, self._why_closed
             await self._writer.run(lambda books: recovery.deny_stale(books, self.lease.account, seconds, why))
 
@@ -245,9 +310,11 @@ def _idle_reason(account: AccountView) -> Idle | None:
     return None
 
 
-def _needs_probe(account: AccountView) -> bool:
+def _needs_probe(account: AccountView, probe_seconds: float) -> bool:
     key, asked = account.credential, account.activation_requested_at
     if account.status in {"new", "probing", "disabled"} or key is None or key.probed_at is None:
+        return True
+    if (clock.now() - key.probed_at).total_seconds() > probe_seconds:
         return True
     return asked is not None and asked > key.probed_at
 

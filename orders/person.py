@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import uuid
 
-from orders import amendment, cancellation, doubts, events, resolver, sweeps
+from orders import amendment, cancellation, doubts, events, legs, resolver, sweeps
 from orders.books import Books
 from orders.rows import IntentRow, LetterRow
 from orders.service import Service
@@ -46,7 +46,7 @@ async def look_again(service: Service, letter: LetterRow) -> str:
 async def bind(service: Service, letter: LetterRow, venue_order_id: str, *, actor: str, reason: str) -> str:
     """Verify with the venue that an order is ours, and take it as such. Returns the result in words."""
     order, before = await service.writer.run(
-        lambda books: (copy.copy(found := books.order(letter.order)), events.filled_before(books, found, None))
+        lambda books: (copy.copy(found := books.order(letter.order)), legs.filled_before(books, found, None))
     )
     lookup = await service.gateway.look_up(
         symbol=order.symbol, venue_client_id="", venue_order_id=venue_order_id, since=order.created_at
@@ -69,19 +69,17 @@ def declare_absent(books: Books, letter: LetterRow, *, actor: str, reason: str) 
     """End the doubt by a person's word. A submit becomes denied, a cancel counts as not applied."""
     order = books.order(letter.order)
     now = clock.now()
+    if letter.action == "submit" and Status(order.status) != Status.UNKNOWN:
+        return f"refused: the order is {order.status}, not unknown"
+    # first: it is that person's word
+    doubts.settle(books, order, "declared_absent", action=letter.action, actor=actor, rows=[], reason=reason)
     if letter.action == "cancel":
-        # first: it is that person's word
-        doubts.settle(books, order, "declared_absent", action="cancel", actor=actor, rows=[], reason=reason)
         cancellation.did_not_apply(books, order, now)
     elif letter.action == "amend":
-        doubts.settle(books, order, "declared_absent", action="amend", actor=actor, rows=[], reason=reason)
         amendment.did_not_apply(books, order, now)
-    elif Status(order.status) == Status.UNKNOWN:
+    else:
         events.end_unsent(books, order, "declared_absent", source="person", received_at=now, code="SUBMIT_NOT_ACCEPTED",
                           message=f"declared absent by {actor}: {reason}")  # fmt: skip
-    else:
-        return f"refused: the order is {order.status}, not unknown"
-    doubts.settle(books, order, "declared_absent", action=letter.action, actor=actor, rows=[], reason=reason)
     return "declared absent"
 
 

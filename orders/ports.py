@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
-from orders.rows import AccountView, BalanceView, IntentRow
+from orders.cache import Aggregate
+from orders.rows import (
+    AccountView,
+    AnomalyRow,
+    BalanceView,
+    FillRow,
+    IntentRow,
+    PositionRow,
+    TradeKey,
+    TransferKey,
+)
 from risk.checks import Facts
-from venues.messages import BalanceReport, MarketSpec, Permissions, Read
+from venues.books import BookStats
+from venues.messages import BalanceReport, MarketSpec, Permissions, PositionReport, Read
+from venues.streams import Session
 
 Result = TypeVar("Result")
 AtVenue = tuple[uuid.UUID, str, str, datetime]
@@ -81,6 +93,9 @@ class Desk(Protocol):
     def newest_fill_at(self, account: str) -> datetime | None:
         """Return when the newest booked trade was executed."""
 
+    def fills_proved_at(self, account: str) -> datetime | None:
+        """Return when the newest sweep of fills that was good was asked for."""
+
     def has_new_fills(self, account: str, executed_from: datetime, recorded_from: datetime) -> bool:
         """Say whether a trade executed since the one time was booked since the other."""
 
@@ -95,8 +110,11 @@ class Desk(Protocol):
     ) -> None:
         """Keep what the venue says beside our totals; a whole list says zero of every asset it leaves out."""
 
+    def note_positions(self, account: str, reports: Sequence[PositionReport], *, requested_at: datetime) -> None:
+        """Keep a whole list of the venue's positions beside ours; a contract it leaves out is flat there."""
+
     def venue_ids(self, account: str, symbol: str, since: datetime) -> frozenset[str]:
-        """Return the venue's ids of our orders on a symbol that were made since then."""
+        """Return the venue's ids of our orders on a symbol that were made since then, past legs included."""
 
     def event_sequence(self, account: str) -> int:
         """Return the number of the account's last event."""
@@ -123,8 +141,13 @@ class Desk(Protocol):
     def set_status(self, account: str, status: str, reason: str) -> None:
         """Move the account's status where it changed."""
 
-    def keep_probe(self, account: str, permissions: Permissions | None) -> None:
+    def keep_probe(self, account: str, permissions: Permissions | None, problem: str) -> None:
         """Judge and keep what the venue says the key may do."""
+
+    def keep_candidate(
+        self, account: str, credential: uuid.UUID, permissions: Permissions | None, problem: str
+    ) -> None:
+        """Put a new key in the place of the active one, or refuse it, by what was learnt."""
 
     def store_instruments(self, venue: str, specs: Sequence[MarketSpec]) -> None:
         """Keep the venue's instruments."""
@@ -135,17 +158,65 @@ class Desk(Protocol):
     def keep_frames(self, account: str, frames: Sequence[tuple[str, datetime]]) -> None:
         """Keep raw stream frames."""
 
+    def keep_session(self, account: str, session: Session) -> None:
+        """Keep how a stream's session stands; one that has ended is left alone."""
+
+    def end_sessions(self, account: str) -> None:
+        """End the sessions that an owner left open when it ended without a word: they stood until they were last seen."""
+
     def keep_health(self, account: str, channels: Mapping[str, Any], is_news: bool) -> None:
         """Keep how each channel is doing."""
+
+    def keep_book_health(self, account: str, listed: Sequence[BookStats]) -> None:
+        """Keep how each book the account needs is doing; forget those it does not need any more."""
+
+    def maintenance_said(self, venue: str) -> str:
+        """Return what the venue said of a maintenance whose end it has not told, or nothing."""
+
+    def note_maintenance(self, venue: str, said: str) -> None:
+        """Take a venue's own word that it is in maintenance, or, when empty, that it is over."""
 
     def priced_symbols(self, account: str, venue: str, at_most: int) -> Sequence[str]:
         """Return the symbols whose prices are wanted."""
 
-    def risk(self, account: str, symbol: str) -> tuple[int, Facts | None]:
-        """Return the revision of the risk rules and the facts they are applied to; None when the symbol is not listed."""
+    def risk(self, places: Collection[tuple[str, str]]) -> tuple[int, Mapping[tuple[str, str], Facts | None]]:
+        """Return the revision of the risk rules and the facts per account and symbol; None where a symbol is not listed."""
 
     def audit(self, actor: str, action: str, subject: object, detail: dict[str, Any]) -> None:
         """Append to the audit chain."""
+
+
+class Reading(Desk, Protocol):
+    """What the books read from; every read sees the open transaction."""
+
+    def aggregates(self, order_ids: Sequence[uuid.UUID]) -> Iterable[Aggregate]:
+        """Return orders with their attempts (oldest first) and open dead letters."""
+
+    def find(
+        self, account: str, client_ids: Sequence[str], venue_ids: Sequence[tuple[str, str]]
+    ) -> Sequence[uuid.UUID]:
+        """Return the orders that own these client ids or (symbol, venue order id) pairs."""
+
+    def fills(self, keys: Sequence[TradeKey]) -> Iterable[FillRow]:
+        """Return which of these trades are booked."""
+
+    def booked_transfers(self, keys: Sequence[TransferKey]) -> frozenset[TransferKey]:
+        """Return which of these transfers are booked."""
+
+    def transfers_proved_at(self, account: str) -> datetime | None:
+        """Return when the newest read of transfers that was good was asked for."""
+
+    def opening_transfers(self, account: str) -> frozenset[tuple[str, str, str]] | None:
+        """Return the transfers (kind, venue id, asset) that the opening balances already contain; None when none was read then."""
+
+    def moved_assets(self, account: str, since: datetime) -> Sequence[str]:
+        """Return the assets of which either side has something, and those of transfers since then."""
+
+    def position(self, account: str, symbol: str) -> PositionRow | None:
+        """Return a position, or None."""
+
+    def is_noted(self, anomaly: AnomalyRow, within_seconds: float) -> bool:
+        """Say whether the same anomaly was noted lately."""
 
 
 class Leases(Protocol):

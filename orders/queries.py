@@ -9,7 +9,8 @@ from typing import Any
 from django.db.models import Count, Min, Q, QuerySet, Sum
 
 from orders import states
-from orders.models import Balance, DeadLetter, Fill, Order, Position, Posting
+from orders.models import Balance, DeadLetter, Fill, Order, Position, Posting, Transfer
+from orders.positions import value
 from venues.models import Account, Instrument
 
 TABS: dict[str, tuple[str, frozenset[str]]] = {
@@ -55,8 +56,7 @@ def siblings(order: Order) -> list[Order]:
 
 def tab_counts() -> dict[str, int]:
     """Count the orders of the tabs that show a figure, in one query over the index of living orders."""
-    alive = [status.value for status in states.ALIVE]
-    rows = Order.objects.filter(status__in=alive).values_list("status").annotate(count=Count("id"))
+    rows = Order.objects.filter(status__in=states.ALIVE_WORDS).values_list("status").annotate(count=Count("id"))
     by_status: dict[str, int] = dict(rows)
     return {tab: sum(by_status.get(status, 0) for status in TABS[tab][1]) for tab in COUNTED}
 
@@ -73,6 +73,15 @@ def fills(filters: Mapping[str, str]) -> QuerySet[Fill]:
     """Return the fills a querystring asks for."""
     found = Fill.objects.select_related("order", "account__venue")
     for name, column in (("account", "account_id"), ("symbol", "symbol"), ("side", "side")):
+        if filters.get(name):
+            found = found.filter(**{column: filters[name]})
+    return found
+
+
+def transfers(filters: Mapping[str, str]) -> QuerySet[Transfer]:
+    """Return the transfers a querystring asks for, each with the breaks about it."""
+    found = Transfer.objects.select_related("account__venue").prefetch_related("breaks")
+    for name, column in (("account", "account_id"), ("kind", "kind"), ("asset", "asset"), ("symbol", "symbol")):
         if filters.get(name):
             found = found.filter(**{column: filters[name]})
     return found
@@ -114,19 +123,12 @@ def balances(filters: Mapping[str, str]) -> list[Balance]:
 
 
 def positions(filters: Mapping[str, str]) -> list[Position]:
-    """Return net traded quantities with the last price and what closing there would bring."""
+    """Return net traded quantities with what they are worth now, and of contracts the venue's own word."""
     found = Position.objects.select_related("account__venue").order_by("account_id", "symbol")
     if filters.get("account"):
         found = found.filter(account_id=filters["account"])
     rows = list(found[:BALANCES_MAX])
-    wanted = Instrument.objects.filter(symbol__in={row.symbol for row in rows})
-    prices = {(one.venue_id, one.symbol): one for one in wanted}
-    for row in rows:
-        one = prices.get((row.account.venue_id, row.symbol))
-        last = one.last_price if one else None
-        row.last_price, row.last_price_at = last, one.last_price_at if one else None  # type: ignore[attr-defined]
-        known = last is not None and row.entry_price is not None
-        row.unrealised = row.quantity * (last - row.entry_price) if known and last and row.entry_price else None  # type: ignore[attr-defined]
+    value(rows)
     return rows
 
 

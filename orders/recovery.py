@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
 
-from orders import doubts, events, ledger, sweeps
+from orders import doubts, events, ledger, sweeps, transfers
 from orders.books import Books, Fenced
-from orders.rows import AttemptRow
+from orders.rows import AccountView, AttemptRow
 from orders.service import Service
 from orders.states import Mutation, Status
 from project.lib import clock
-from venues.messages import MarketSpec
+from venues.messages import MarketSpec, Read
 
 BRACKET_TRIES = 3
 _UNKNOWN_OF = {Mutation.CANCEL_PENDING: Mutation.CANCEL_UNKNOWN, Mutation.AMEND_PENDING: Mutation.AMEND_UNKNOWN}
-_ADVICE = {"refused: this key may withdraw": "Make a key without the withdraw right at the venue and enter that one."}
+_ADVICE = {
+    "refused: this key may withdraw": "Make a key without the withdraw right at the venue and enter that one.",
+    "refused: this key may transfer funds": "Make a key without the transfer right at the venue and enter that one.",
+    "refused: this key may not trade": "Give the key the right to trade at the venue, then activate again.",
+}
 
 
 class NotYet(Exception):
@@ -27,10 +33,19 @@ class Refused(Exception):
 
 
 async def probe(service: Service) -> None:
-    """Ask the venue what the key may do, and keep what was learnt."""
-    permissions = await service.gateway.permissions()
+    """Ask the venue what the key may do, and keep what was learnt.
+
+    A venue without an answer changes nothing about a key that has passed before. Raises NotYet for one that has not.
+    """
+    account = await service.writer.run(lambda books: books.store.account(service.account))
+    try:
+        permissions, problem = await service.gateway.permissions(), service.gateway.last_error
+    except ConnectionError as error:
+        if not (account.probe_waived_by or _has_passed(account)):
+            raise NotYet(f"the venue did not say what the key may do ({error})") from None
+        permissions, problem = None, str(error)
     await service.writer.run_until_committed(
-        lambda books: books.later(lambda: books.store.keep_probe(service.account, permissions))
+        lambda books: books.later(lambda: books.store.keep_probe(service.account, permissions, problem))
     )
 
 
@@ -55,8 +70,8 @@ async def recover(service: Service) -> None:
     if account.opened_at is None:
         await _open_books(service)
     else:
-        service.trades_before_opening = await service.writer.run(
-            lambda books: books.store.opening_trades(service.account)
+        service.trades_before_opening, service.transfers_before_opening = await service.writer.run(
+            lambda books: (books.store.opening_trades(service.account), books.store.opening_transfers(service.account))
         )
     reads = await sweeps.all_surfaces(service, reason="recovery")
     failed = [f"{surface}: {read.error or read.status}" for surface, read in reads.items() if read.status == "failed"]
@@ -87,15 +102,20 @@ def mark_lost(books: Books, account: str, is_lost: Callable[[AttemptRow], bool] 
             events.record(books, order, mutation.value, source="recovery", received_at=now, mutation=mutation)
 
 
-async def refuse_if_probe_failed(service: Service) -> None:
-    """Raise Refused when the newest probe of the active key did not pass."""
+async def refusal(service: Service) -> str:
+    """Return why the newest probe of the active key forbids new orders; empty when it passed. Raises Refused without a key."""
     account = await service.writer.run(lambda books: books.store.account(service.account))
     if account.credential is None:
         raise Refused("no API key: add one on the account's page")
     result = account.credential.probe_result
-    if result.startswith("refused"):
-        advice = _ADVICE.get(result, "A person with the right may waive the probe at activation.")
-        raise Refused(f"{result}. {advice}")
+    if not result.startswith("refused"):
+        return ""
+    return f"{result}. {_ADVICE.get(result, 'A second person with the right may waive the probe.')}"
+
+
+def _has_passed(account: AccountView) -> bool:
+    result = account.credential.probe_result if account.credential else ""
+    return bool(result) and not result.startswith("refused")
 
 
 def deny_stale(books: Books, account: str, not_ready_seconds: float, why: str) -> int:
@@ -103,6 +123,8 @@ def deny_stale(books: Books, account: str, not_ready_seconds: float, why: str) -
     stale = books.store.stale_queued(account, clock.now() - timedelta(seconds=not_ready_seconds))
     books.load(stale)
     for order_id in stale:
+        if books.order(order_id).status != Status.QUEUED:
+            continue  # it is being sent
         message = f"The account was not ready for {not_ready_seconds:.0f} s: {why}. Nothing was sent."
         events.end_unsent(books, books.order(order_id), "denied", source="executor", received_at=clock.now(),
                           code="ACCOUNT_NOT_READY", message=message)  # fmt: skip
@@ -111,42 +133,79 @@ def deny_stale(books: Books, account: str, not_ready_seconds: float, why: str) -
     return len(stale)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Opening:
+    """What was read when an account was opened: nothing traded or moved while its balances were."""
+
+    fills: Read
+    money: Read
+    positions: Read | None
+    transfers: Read | None
+
+
 async def _open_books(service: Service) -> None:
-    """Post opening balances from a read with no trade just before and after it, so nothing is counted twice."""
-    since = clock.now() - timedelta(seconds=service.timing.fills_overlap_seconds)
-    symbols = await service.writer.run(
-        lambda books: tuple(books.store.symbols(service.account, service.venue, sweeps.SYMBOLS_MAX))
-    )
-    for _ in range(BRACKET_TRIES):
-        before = await service.gateway.read(sweeps.FILLS, since=since, symbols=symbols)
-        money = await service.gateway.read(sweeps.BALANCES)
-        after = await service.gateway.read(sweeps.FILLS, since=since, symbols=symbols)
-        if {before.status, money.status, after.status} != {"good"}:  # a row left out now would be missing for ever
-            why = before.error or money.error or after.error or "a row is unreadable"
-            raise NotYet(f"the opening balances could not be read whole ({why})")
-        trades = frozenset((row.symbol, row.venue_trade_id) for row in before.rows)
-        if trades == frozenset((row.symbol, row.venue_trade_id) for row in after.rows):
-            break
-    else:
-        raise NotYet("the account trades too fast elsewhere for a clean opening; trying again")
+    """Post opening balances from a read with no trade or transfer just before and after it, so nothing is counted twice."""
+    read = await _quiet_reads(service)
 
     def post(books: Books) -> None:
         if books.store.account(service.account).opened_at is not None:
             return
         books.gate(service.account, service.lease.epoch, None)  # two owners must not open them twice
-        ledger.post_opening(books, service.account, {row.asset: row.total for row in money.rows})
+        ledger.post_opening(books, service.account, {row.asset: row.total for row in read.money.rows})
         sequence = books.store.event_sequence(service.account)
-        books.later(
-            lambda: books.store.capture(
-                service.account, sweeps.FILLS, before, epoch=service.lease.epoch, reason="opening",
+        kept = ((sweeps.FILLS, read.fills), (sweeps.POSITIONS, read.positions), (sweeps.TRANSFERS, read.transfers))
+        for surface, found in kept:
+            if found is None:
+                continue
+            books.later(partial(
+                books.store.capture, service.account, surface, found, epoch=service.lease.epoch, reason="opening",
                 event_sequence=sequence, since=None,
-            )
-        )  # fmt: skip
-        books.later(lambda: books.store.set_opened(service.account, money.requested_at))
+            ))  # fmt: skip
+        books.later(lambda: books.store.set_opened(service.account, read.money.requested_at))
         books.announce("accounts", "account.opened", service.account, account=service.account)
 
     try:
         await service.writer.run_until_committed(post)
     except Fenced:
         raise NotYet("the lease was lost while the books were being opened") from None
-    service.opened_at, service.trades_before_opening = money.requested_at, trades
+    service.opened_at, service.trades_before_opening = read.money.requested_at, _trades(read.fills)
+    service.transfers_before_opening = transfers.done(read.transfers) if read.transfers else None
+
+
+async def _quiet_reads(service: Service) -> _Opening:
+    """Read fills and transfers, balances, and both again, until neither list changed around the balances. Raises NotYet."""
+    since = clock.now() - timedelta(seconds=service.timing.fills_overlap_seconds)
+    moved_since = clock.now() - transfers.overlap_of(service)
+    symbols = await service.writer.run(
+        lambda books: tuple(books.store.symbols(service.account, service.venue, sweeps.SYMBOLS_MAX))
+    )
+    gateway = service.gateway
+    for _ in range(BRACKET_TRIES):
+        before = await gateway.read(sweeps.FILLS, since=since, symbols=symbols)
+        moved_before = await _transfers(service, moved_since)
+        money = await gateway.read(sweeps.BALANCES)
+        held = await gateway.read(sweeps.POSITIONS) if gateway.capabilities.positions else None
+        moved_after = await _transfers(service, moved_since)
+        after = await gateway.read(sweeps.FILLS, since=since, symbols=symbols)
+        reads = [read for read in (before, money, held, after) if read is not None]
+        if {read.status for read in reads} != {"good"}:  # a row left out now would be missing for ever
+            why = next((read.error for read in reads if read.error), "a row is unreadable")
+            raise NotYet(f"the opening balances could not be read whole ({why})")
+        # A server without transfers is opened all the same: the venue's clock then says what came before.
+        is_told = moved_before is not None and moved_after is not None
+        is_still = not is_told or transfers.done(moved_before) == transfers.done(moved_after)  # type: ignore[arg-type]
+        if is_still and _trades(before) == _trades(after):
+            return _Opening(fills=before, money=money, positions=held, transfers=moved_before if is_told else None)
+    raise NotYet("the account trades too fast elsewhere for a clean opening; trying again")
+
+
+async def _transfers(service: Service, since: datetime) -> Read | None:
+    """Return a good read of transfers, or None where the venue has none or did not tell them whole."""
+    if not service.gateway.capabilities.transfers:
+        return None
+    read = await service.gateway.read(sweeps.TRANSFERS, since=since)
+    return read if read.status == "good" else None
+
+
+def _trades(read: Read) -> frozenset[tuple[str, str]]:
+    return frozenset((row.symbol, row.venue_trade_id) for row in read.rows)

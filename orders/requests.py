@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from project.lib import decimals
+from venues.symbols import SYMBOL
 
 SIDES = ("buy", "sell")
 TYPES = ("limit", "market", "stop", "stop_limit", "take_profit", "take_profit_limit", "trailing_stop")
@@ -33,7 +34,6 @@ GROUP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,49}\Z", re.ASCII)
 GROUP_ID_RULE = "must be 1 to 50 letters, digits or . _ : - and start with a letter or digit"
 _ACCOUNT = re.compile(r"[-\w]{1,64}\Z", re.ASCII)
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}\Z", re.ASCII)
-_SYMBOL = re.compile(r"[A-Z0-9]{1,20}/[A-Z0-9]{1,20}(:[A-Z0-9]{1,20})?(-[0-9A-Z\-]{1,30})?\Z", re.ASCII)
 _STRATEGY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}\Z", re.ASCII)
 
 
@@ -204,7 +204,7 @@ def parse(payload: Mapping[str, object]) -> OrderRequest:
     request = OrderRequest(
         client_order_id=reader.text("client_order_id", _CLIENT_ID, CLIENT_ID_RULE),
         account=reader.text("account", _ACCOUNT, "must be the code of an account"),
-        symbol=reader.text("symbol", _SYMBOL, "must be a symbol such as BTC/USDT", ""),
+        symbol=reader.text("symbol", SYMBOL, "must be a symbol such as BTC/USDT", ""),
         side=reader.choice("side", SIDES),
         type=kind,
         quantity=reader.amount("quantity") or decimals.ZERO,

@@ -10,12 +10,12 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from orders import amendment, cancellation, doubts, events, ledger, proof, recovery, states, sweeps
+from orders import amendment, cancellation, doubts, events, legs, proof, recovery, states, sweeps
 from orders.books import Books
 from orders.rows import AttemptRow, OrderRow
 from orders.service import Service
 from orders.states import Mutation, Status
-from project.lib import clock, decimals
+from project.lib import clock, decimals, symbols
 from venues.messages import Evidence, Lookup, OrderReport
 
 LOOKUP_SECONDS_AFTER_LETTER = 30
@@ -114,7 +114,8 @@ def _judge_cancel(books: Books, service: Service, attempt: AttemptRow) -> None:
 
 async def _judge_amend(service: Service, attempt: AttemptRow, lookup: Lookup) -> None:
     """Decide an amend whose answer was lost: it shows at the venue, or by its rules it can no longer happen."""
-    is_replace = attempt.request.get("how") == "replace"
+    how = attempt.request["how"]
+    is_replace = how == "replace"
     from_ = _conclusive_from(service, attempt)
     is_late = from_ is not None and clock.now() >= from_
     report, old = lookup.order, None
@@ -125,10 +126,11 @@ async def _judge_amend(service: Service, attempt: AttemptRow, lookup: Lookup) ->
         order, fresh = books.order(attempt.order), books.attempt(attempt.order, attempt.id)
         if Status(order.status) in states.TERMINAL:
             doubts.settle(books, order, order.status, action="amend", actor="executor", rows=[])
-        elif not fresh.is_unresolved or order.mutation not in amendment.AMENDING:
+        elif not fresh.is_unresolved or order.mutation not in states.AMENDING:
             return
-        elif report is not None and (is_replace or _shows(report, fresh)):
-            amendment.took_effect(books, order, fresh, report.venue_order_id, clock.now())
+        elif report is not None and (is_replace or (how == "in_place" and _shows(report, fresh))):
+            new_id = report.venue_order_id or ""
+            events.take_amendment(books, order, fresh, new_id, source="venue", received_at=clock.now())
         elif is_replace and fresh.lookups_absent >= proof.LOOKUPS_NEEDED and old is not None:
             if old.status == "open":
                 amendment.did_not_apply(books, order, clock.now())
@@ -187,7 +189,7 @@ async def _explain_books(service: Service, found: list[Doubt]) -> Evidence | Non
 
     A difference that was there, confirmed by two reads, before the first of them was sent is not theirs.
     """
-    assets = sorted({asset for order, _ in found for asset in ledger.assets_of(order.symbol)})
+    assets = sorted({asset for order, _ in found for asset in symbols.split(order.symbol).moved})
     sent_at = min(attempt.sent_at for _, attempt in found)
     started_at = clock.now()
     trades = await sweeps.fills(service, reason="proof")
@@ -225,7 +227,7 @@ def _stuck_cancels(books: Books, service: Service) -> list[Doubt]:
     ]
     for order_id in pending[:STUCK_MAX]:
         order = books.order(order_id)
-        attempt = events.leg_in_replacement(books, order) or books.newest_attempt(order_id, "cancel")
+        attempt = legs.in_replacement(books, order) or books.newest_attempt(order_id, "cancel")
         is_old = order.updated_at < before and Status(order.status) in states.AT_VENUE
         if is_old and attempt is not None and attempt.outcome == "accepted":
             found.append((copy.copy(order), copy.copy(attempt)))
@@ -270,12 +272,12 @@ def _park_overdue(books: Books, service: Service) -> None:
         if not is_overdue or (attempt.action == "submit" and Status(order.status) != Status.UNKNOWN):
             continue
         verdict = proof.judge(_doubt(service, attempt, False), now)
-        price = order.price or order.last_price_seen or 0
+        price, parts = order.price or order.last_price_seen or Decimal(0), symbols.split(order.symbol)
         what = "sent to the venue" if attempt.action == "submit" else "asked to be changed or cancelled"
         doubts.open_letter(
             books, attempt, f"{attempt.action.upper()}_{attempt.code or 'UNKNOWN'}"[:64],
             f"This order was {what} and nothing proves what became of it: {verdict.missing}. It counts as filled until settled.",
-            money_at_risk=order.leaves_quantity * price, asset=ledger.assets_of(order.symbol)[1],
+            money_at_risk=parts.notional(order.leaves_quantity, price), asset=parts.quote,
         )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from orders.states import TERMINAL, Mutation, Status
 from venues.targets import VenueTarget
 
 ZERO = Decimal(0)
+TradeKey = tuple[str, str, str, str]
+TransferKey = tuple[str, str, str, str]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -54,6 +56,7 @@ class OrderRow:
     version: int = 0
     created_at: datetime
     updated_at: datetime
+    untold: EventRow | None = None  # what happened to it and is stored with the next change: see sending()
 
     @property
     def leaves_quantity(self) -> Decimal:
@@ -151,6 +154,35 @@ class FillRow:
     source: str
     executed_at: datetime
     recorded_at: datetime
+    realised_pnl: Decimal = ZERO  # of a contract, in the asset that settles it
+
+    @property
+    def key(self) -> TradeKey:
+        """What makes a trade unique: account, symbol, venue trade id, side."""
+        return (self.account, self.symbol, self.venue_trade_id, self.side)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class TransferRow:
+    """Money that a venue moved without a trade: unique by account, kind, venue transfer id and asset."""
+
+    id: uuid.UUID
+    account: str
+    kind: str
+    venue_transfer_id: str
+    asset: str
+    amount: Decimal
+    fee: Decimal
+    symbol: str
+    reference: str
+    source: str
+    occurred_at: datetime
+    recorded_at: datetime
+
+    @property
+    def key(self) -> TransferKey:
+        """What makes a transfer unique: account, kind, venue transfer id, asset."""
+        return (self.account, self.kind, self.venue_transfer_id, self.asset)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -167,6 +199,15 @@ class EventRow:
     occurred_at: datetime | None
     received_at: datetime
     recorded_at: datetime
+
+
+def sending(order: OrderRow, attempt: AttemptRow) -> EventRow:
+    """Return the move to sending that a committed attempt is, before any row of the order says so."""
+    data = {"attempt": str(attempt.id), "epoch": attempt.epoch, "try": order.submit_tries + 1}
+    return EventRow(
+        account=order.account, order=order.id, kind="sending", status_before=order.status, status_after=Status.SENDING,
+        data=data, source="executor", occurred_at=None, received_at=attempt.sent_at, recorded_at=attempt.sent_at,
+    )  # fmt: skip
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -233,7 +274,7 @@ class Announcement:
 
 @dataclass(frozen=True, kw_only=True)
 class CredentialView:
-    """The active key of an account: what its probe said, and the sealed thing itself for whoever can open it."""
+    """A key of an account: what its probe said, and the sealed thing itself for whoever can open it."""
 
     id: uuid.UUID
     probed_at: datetime | None
@@ -255,3 +296,4 @@ class AccountView:
     opened_at: datetime | None
     event_sequence: int
     credential: CredentialView | None
+    candidate: CredentialView | None = None

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from orders import group_requests, ladder, requests
-from orders.models import DeadLetter, Order, OrderGroup
+from orders.models import DeadLetter, Order, OrderGroup, Transfer
 from orders.states import ALIVE, Mutation, Status
 from orders.triggers import ARMED, DORMANT, TRIGGERED, WAITING
 from project.lib import decimals
@@ -264,6 +264,7 @@ class FillOutput(Output):
     price = DecimalText()
     quantity = DecimalText()
     quote_quantity = DecimalText()
+    realised_pnl = DecimalText()
     fee = DecimalText()
     fee_asset = serializers.CharField()
     liquidity = serializers.CharField()
@@ -274,13 +275,26 @@ class FillOutput(Output):
 
 
 class PositionOutput(Output):
-    """Net traded quantity of a symbol, with average entry and realised profit and loss."""
+    """Net traded quantity of a symbol, average entry, profit and loss; of a contract also what the venue says, as of `as_of`.
+
+    unrealised_pnl is ours, at our own books' last_price; mark_price, margin and venue_unrealised_pnl are the venue's;
+    leverage is what its position is worth at mark_price as a multiple of margin.
+    """
 
     account = serializers.CharField(source="account_id")
     symbol = serializers.CharField()
     quantity = DecimalText()
     entry_price = DecimalText(allow_null=True)
     realised_pnl = DecimalText()
+    unrealised_pnl = DecimalText(allow_null=True)
+    last_price = DecimalText(allow_null=True)
+    last_price_at = Moment(allow_null=True)
+    venue_quantity = DecimalText(allow_null=True)
+    mark_price = DecimalText(allow_null=True)
+    venue_unrealised_pnl = DecimalText(allow_null=True)
+    margin = DecimalText(allow_null=True)
+    leverage = DecimalText(allow_null=True)
+    as_of = Moment(allow_null=True)
     updated_at = Moment()
 
 
@@ -312,6 +326,23 @@ class PostingOutput(Output):
     reference = serializers.CharField()
     memo = serializers.CharField()
     posted_at = Moment()
+
+
+class TransferOutput(Output):
+    """Money that a venue moved without a trade; `amount` is what it did to our total, its `fee` included."""
+
+    id = Id()
+    account = serializers.CharField(source="account_id")
+    kind = serializers.ChoiceField(choices=Transfer.Kind.values)
+    venue_transfer_id = serializers.CharField()
+    asset = serializers.CharField()
+    amount = DecimalText()
+    fee = DecimalText()
+    symbol = serializers.CharField()
+    reference = serializers.CharField()
+    source = serializers.CharField()
+    occurred_at = Moment()
+    recorded_at = Moment()
 
 
 class DeadLetterOutput(Output):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from orders.ports import Lease, Writing
 from project.lib import clock
 from venues import errors
-from venues.ratelimit import Priority
+from venues.facts.shapes import Priority
 
 if TYPE_CHECKING:
     from venues.gateway import Gateway
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 WINDOW_MS = 5000
 WINDOW_MS_MIN = 1000
 MARGIN_SECONDS = 1.0
+STAMPED_MAX = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,14 @@ class Timing:
     fills_seconds: float
     fills_overlap_seconds: float
     balances_seconds: float
+    probe_seconds: float
     markets_seconds: float
+
+
+def admission() -> asyncio.Semaphore:
+    """Return the bound on orders stamped and not yet committed: what waits longer in line waits unstamped, so that no
+    request reaches its venue when its window is over."""
+    return asyncio.Semaphore(STAMPED_MAX)
 
 
 @dataclass
@@ -49,22 +57,32 @@ class Service:
     gateway: Gateway
     writer: Writing
     timing: Timing
+    admission: asyncio.Semaphore = field(default_factory=admission)
     is_open: bool = False
     has_stream: bool = False
     sweep_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     lookup_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    balances_told: asyncio.Event = field(default_factory=asyncio.Event)
+    assets_told: set[str] = field(default_factory=set)
     opened_at: datetime | None = None
     trades_before_opening: frozenset[tuple[str, str]] = frozenset()
+    transfers_before_opening: frozenset[tuple[str, str, str]] | None = None
     in_flight: set[uuid.UUID] = field(default_factory=set)
+    stream_live_at: datetime | None = None
+    fills_read_at: datetime | None = None
     looked_up_at: dict[uuid.UUID, float] = field(default_factory=dict)
 
     async def stamp_for(self, priority: Priority) -> tuple[int, int] | None:
         """Take a turn in the rate budget, then stamp; None when the request cannot go now and must wait."""
+        return self.stamp() if await self.has_turn(priority) else None
+
+    async def has_turn(self, priority: Priority) -> bool:
+        """Take a turn in the rate budget; False when the request cannot go now and must wait."""
         try:
             await self.gateway.turn(priority)
-        except (errors.BreakerOpen, errors.BudgetExhausted):
-            return None
-        return self.stamp()
+        except (errors.BreakerOpen, errors.BudgetExhausted, errors.OrdersPaused):
+            return False
+        return True
 
     def stamp(self) -> tuple[int, int] | None:
         """Check the lease and return (stamp_ms, window_ms) for one request, or None when too little of it is left.

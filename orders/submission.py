@@ -35,13 +35,16 @@ class Begun:
 
 async def submit(service: Service, order_id: uuid.UUID) -> bool:
     """Send one queued order. Returns False when it could not go now and stays queued; never raises for the venue."""
-    stamped = await service.stamp_for("order")
-    if stamped is None:
+    if not await service.has_turn("order"):
         return False
-    try:
-        begun = await service.writer.run(lambda books: begin(books, service, order_id, *stamped))
-    except Fenced:
-        return False
+    async with service.admission:
+        stamped = service.stamp()
+        if stamped is None:
+            return False
+        try:
+            begun = await service.writer.run(lambda books: begin(books, service, order_id, *stamped))
+        except Fenced:
+            return False
     if begun is None:
         return True
     service.in_flight.add(begun.attempt)
@@ -67,7 +70,7 @@ def begin(books: Books, service: Service, order_id: uuid.UUID, stamp_ms: int, wi
         books.reread([order_id])  # the rows said it waits: what is cached is old
         return None
     revision, facts = books.risk(service.account, order.symbol)
-    verdict = _GONE if facts is None else checks.decide(_proposal(order), facts)
+    verdict = _GONE if facts is None else checks.decide(_proposal(order), facts, is_new=False)
     books.gate(service.account, service.lease.epoch, revision)
     if not isinstance(verdict, checks.Approved):
         events.end_unsent(books, order, "denied", source="executor", received_at=clock.now(), code=verdict.code,
@@ -83,8 +86,7 @@ def begin(books: Books, service: Service, order_id: uuid.UUID, stamp_ms: int, wi
         request={"filled_before": str(order.filled_quantity)} if order.filled_quantity else {},
     )  # fmt: skip
     books.add_attempt(attempt)
-    with books.telling_later():  # the answer follows in a moment, and nothing that is only told may delay an order
-        events.begin_submit(books, order, attempt=attempt_id, epoch=service.lease.epoch)
+    events.begin_submit(books, order, attempt)
     failpoints.reach("P3")
     return Begun(attempt_id, order.id, message)
 
@@ -107,6 +109,7 @@ def finish(books: Books, begun: Begun, answer: Answer, received_at: datetime) ->
         if already_proved and attempt.resolved_at is None:
             attempt.resolved_at, attempt.resolution = received_at, "accepted"
     books.change_attempt(attempt)
+    doubts.note_unclassified(books, attempt, answer)
     if answer.outcome == "accepted":
         needs_fills = _accepted(books, order, answer, received_at)
         attempt.venue_order_id = answer.venue_order_id or ""  # not before: an attempt's id names a past leg

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
-from orders import events, matching
+from orders import detection, events, legs, matching, trades, transfers
 from orders.books import Books
 from orders.rows import OrderRow
 from orders.service import Service
@@ -17,8 +19,10 @@ from venues.messages import BalanceReport, FillReport, Lookup, Malformed, OrderR
 
 QUIET_SECONDS = 5
 LOOKUP_SPACING_SECONDS = 10.0
+TOLD_SETTLE_SECONDS, TOLD_CONFIRM_SECONDS = 0.1, 2.5
 MISSING_LOOKUPS_MAX = 10
 SYMBOLS_MAX = 20
+MADE_BEFORE = timedelta(hours=1)  # an order made before another may be sent after it, or change its leg meanwhile
 FILLS, OPEN_ORDERS, BALANCES, POSITIONS, TRANSFERS = "fills", "open_orders", "balances", "positions", "transfers"
 Unmatched = list[OrderReport | FillReport]
 
@@ -40,6 +44,8 @@ async def fills(service: Service, *, reason: str) -> Read:
         await service.writer.run_until_committed(
             lambda books: _capture(books, service, FILLS, read, reason, sequence, since)
         )
+    if read.status == "good":
+        service.fills_read_at = read.requested_at
     return read
 
 
@@ -81,26 +87,93 @@ async def balances(service: Service, *, reason: str) -> Read:
     return read
 
 
+async def follow_balances(service: Service) -> None:
+    """Read the balances when the stream told of money that our books do not have, and again to confirm it.
+
+    The trade that moved the money may be told right after it. A distance that was confirmed before is not read again.
+    """
+    while True:
+        await service.balances_told.wait()
+        await asyncio.sleep(TOLD_SETTLE_SECONDS)
+        service.balances_told.clear()
+        told, service.assets_told = frozenset(service.assets_told), set()
+        for pause in (TOLD_CONFIRM_SECONDS, TOLD_CONFIRM_SECONDS):
+            if not await service.writer.run(lambda books: _is_contradicted(books, service.account, told)):  # noqa: B023
+                break
+            await moved_and_balances(service, reason="stream")
+            await asyncio.sleep(pause)
+
+
+def _is_contradicted(books: Books, account: str, assets: frozenset[str]) -> bool:
+    for view in books.store.balances(account, sorted(assets)).values():
+        distance = view.venue_total - view.total if view.venue_total is not None else Decimal(0)
+        is_known = view.difference_confirmed_at is not None and distance == view.difference_confirmed
+        if distance and not is_known:
+            return True
+    return False
+
+
+async def positions(service: Service, *, reason: str) -> Read:
+    """Fetch the positions of contracts and keep them beside ours; they never change ours."""
+    sequence = await service.writer.run(lambda books: books.store.event_sequence(service.account))
+    read = await service.gateway.read(POSITIONS)
+
+    def take(books: Books) -> None:
+        if read.status == "good":
+            account, note = service.account, books.store.note_positions
+            books.later(lambda: note(account, read.rows, requested_at=read.requested_at))
+            books.announce("positions", "positions.reported", account, account=account)
+        _capture(books, service, POSITIONS, read, reason, sequence)
+
+    await service.writer.run_until_committed(take)
+    return read
+
+
+async def moved(service: Service, *, reason: str) -> Read:
+    """Fetch the money that moved without a trade, book what is new, keep the snapshot; see orders.transfers."""
+    since, assets, sequence = await service.writer.run(lambda books: transfers.plan(books, service))
+    read = await service.gateway.read(TRANSFERS, since=since, symbols=assets)
+
+    def take(books: Books) -> None:
+        transfers.book(books, service, read.rows, source="rest")
+        _capture(books, service, TRANSFERS, read, reason, sequence, since)
+
+    await service.writer.run_until_committed(take)
+    return read
+
+
+async def moved_and_balances(service: Service, *, reason: str) -> None:
+    """Read transfers, then balances: what moved before is booked when its total is compared."""
+    if service.gateway.capabilities.transfers:
+        await moved(service, reason=reason)
+    await balances(service, reason=reason)
+
+
 async def all_surfaces(service: Service, *, reason: str) -> dict[str, Read]:
     """Read open orders, fills and balances, in the order in which they explain each other; name what the venue lacks."""
-    for surface in (POSITIONS, TRANSFERS):
-        read = await service.gateway.read(surface)
-
-        def take(books: Books, surface: str = surface, read: Read = read) -> None:
-            _capture(books, service, surface, read, reason, books.store.event_sequence(service.account))
-
-        await service.writer.run_until_committed(take)
+    await positions(service, reason=reason)
+    orders_read, fills_read = await open_orders(service, reason=reason), await fills(service, reason=reason)
+    await moved(service, reason=reason)
     return {
-        OPEN_ORDERS: await open_orders(service, reason=reason),
-        FILLS: await fills(service, reason=reason),
+        OPEN_ORDERS: orders_read,
+        FILLS: fills_read,
         BALANCES: await balances(service, reason=reason),
     }
+
+
+async def _keep(service: Service, surface: str, reason: str) -> Read:
+    sequence = await service.writer.run(lambda books: books.store.event_sequence(service.account))
+    read = await service.gateway.read(surface)
+    await service.writer.run_until_committed(lambda books: _capture(books, service, surface, read, reason, sequence))
+    return read
 
 
 async def look_up(service: Service, order_id: uuid.UUID, *, source: str) -> OrderReport | None:
     """Ask the venue about one order and apply its answer, fills first. Returns the report, or None if not found."""
     order, client_id = await service.writer.run(lambda books: _identity(books, order_id))
     found = await ask(service, order, client_id, since=order.created_at)
+    if found.result == "absent":
+        await service.writer.run_until_committed(lambda books: detection.note_denial(books, service, order_id, found))
     if found.result != "found" or found.order is None:
         return None
     await settle_report(service, order_id, found.order, source=source)
@@ -114,8 +187,8 @@ async def ask(service: Service, order: OrderRow, client_id: str, *, since: datet
     if by_shape:
         others, before = await service.writer.run(
             lambda books: (
-                books.store.venue_ids(order.account, order.symbol, since),
-                events.filled_before(books, order, client_id),
+                books.store.venue_ids(order.account, order.symbol, since - MADE_BEFORE),
+                legs.filled_before(books, order, client_id),
             )
         )
     found = await service.gateway.look_up(
@@ -130,17 +203,35 @@ async def ask(service: Service, order: OrderRow, client_id: str, *, since: datet
 
 
 async def settle_report(service: Service, order_id: uuid.UUID, report: OrderReport, *, source: str) -> None:
-    """Apply a report; where it claims more than is booked, fetch the fills first and then apply it for good."""
+    """Apply a report; where it claims more than is booked, fetch the fills first and then apply it for good.
+
+    First the latest trades, which mostly have them; then all since the order was made: it may have been in doubt for long.
+    """
     received_at = clock.now()
 
     def apply(books: Books, is_final: bool) -> events.Applied:
-        return events.apply_report(
-            books, books.order(order_id), report, source=source, received_at=received_at, is_final=is_final
-        )
+        order = books.order(order_id)
+        applied = events.apply_report(books, order, report, source=source, received_at=received_at, is_final=is_final)
+        is_short = legs.claimed(books, order, report) > order.filled_quantity and applied in {"applied", "stale"}
+        return "needs_fills" if is_short else applied
 
-    if await service.writer.run_until_committed(lambda books: apply(books, False)) == "needs_fills":
-        read = await fills(service, reason="claim")
-        await service.writer.run_until_committed(lambda books: apply(books, read.status == "good"))
+    for fetch in (partial(fills, service, reason="claim"), partial(_fills_since_made, service, order_id)):
+        if await service.writer.run_until_committed(lambda books: apply(books, False)) != "needs_fills":
+            return
+        read = await fetch()
+    await service.writer.run_until_committed(lambda books: apply(books, read.status == "good"))
+
+
+async def _fills_since_made(service: Service, order_id: uuid.UUID) -> Read:
+    """Fetch every trade on an order's symbol since it was made, and book what is new. It proves no surface whole."""
+    order, _ = await service.writer.run(lambda books: _identity(books, order_id))
+    since = order.created_at - timedelta(seconds=service.timing.fills_overlap_seconds)
+    read = await service.gateway.read(FILLS, since=since, symbols=(order.symbol,))
+    unmatched = await service.writer.run_until_committed(
+        lambda books: apply_reports(books, service, read.rows, source="rest")
+    )
+    await adopt_unmatched(service, unmatched)
+    return read
 
 
 def apply_reports(books: Books, service: Service, reports: Iterable[Report], *, source: str) -> Unmatched:
@@ -151,6 +242,8 @@ def apply_reports(books: Books, service: Service, reports: Iterable[Report], *, 
     for report in sorted(statements, key=lambda report: not isinstance(report, FillReport)):
         if isinstance(report, BalanceReport):
             _note_balances(books, service, [report], received_at, is_whole=False)
+            service.assets_told.add(report.asset)
+            service.balances_told.set()
         elif isinstance(report, Malformed):
             data = {"source": report.source, "reason": report.reason, "raw": report.raw[:2000]}
             books.note(service.account, "unreadable", report.source, data=data)
@@ -198,36 +291,63 @@ async def _order_of(service: Service, report: FillReport) -> OrderReport | None:
 
 
 def _prefetch(books: Books, account: str, reports: Sequence[Report]) -> None:
-    named = [report for report in reports if isinstance(report, OrderReport | FillReport)]
+    """Read in one go what the reports need: which trades are booked, and the orders of all that is not."""
+    told = [report for report in reports if isinstance(report, FillReport)]
+    books.prefetch_fills([trades.key_of(account, report) for report in told])
+    named = [
+        report
+        for report in reports
+        if isinstance(report, OrderReport)
+        or (isinstance(report, FillReport) and books.fill(trades.key_of(account, report)) is None)
+    ]
     books.prefetch(
         account,
         [report.venue_client_id for report in named if report.venue_client_id],
         [(report.symbol, report.venue_order_id) for report in named if report.venue_order_id],
     )
-    trades = [report for report in named if isinstance(report, FillReport)]
-    books.prefetch_fills([(account, report.symbol, report.venue_trade_id, report.side) for report in trades])
 
 
 def _apply(
     books: Books, service: Service, report: OrderReport | FillReport, source: str, received_at: datetime
 ) -> bool:
-    if isinstance(report, FillReport) and (report.symbol, report.venue_trade_id) in service.trades_before_opening:
-        return True
+    if isinstance(report, FillReport):
+        if (report.symbol, report.venue_trade_id) in service.trades_before_opening:
+            return True
+        if (
+            booked := books.fill(trades.key_of(service.account, report))
+        ) is not None:  # the overlap of a sweep costs no order
+            trades.compare(books, booked, report)
+            return True
     order = matching.find(books, service.account, report)
     if order is None:
         return False
     if isinstance(report, FillReport):
-        events.apply_fill(books, order, report, source=source, received_at=received_at)
-    elif events.apply_report(books, order, report, source=source, received_at=received_at) == "needs_fills":
-        service.sweep_wanted.set()
+        if report.side != order.side:  # a trade never turns: it is not booked, and comparison makes a break of it
+            if source == "stream":
+                service.sweep_wanted.set()
+            return True
+        fill = events.apply_fill(books, order, report, source=source, received_at=received_at)
+        if fill is not None and report.occurred_at is not None:
+            detection.note_lateness(books, service, fill, report.occurred_at, source, received_at)
+    else:
+        applied = events.apply_report(books, order, report, source=source, received_at=received_at)
+        is_claim = source == "stream" and not service.gateway.capabilities.stream_fills
+        if applied == "needs_fills" or (is_claim and legs.claimed(books, order, report) > order.filled_quantity):
+            service.sweep_wanted.set()
     return True
 
 
 def _fills_plan(books: Books, service: Service) -> tuple[datetime, tuple[str, ...], int]:
+    """Return the watermark, the symbols and the event sequence of a sweep.
+
+    The watermark is never later than the last sweep that was proved whole: a trade told by the stream after a gap is
+    newer than those the gap has swallowed.
+    """
     newest = books.store.newest_fill_at(service.account)
+    proved = books.store.fills_proved_at(service.account)
     overlap = timedelta(seconds=service.timing.fills_overlap_seconds)
     floor = (service.opened_at or clock.now()) - overlap
-    since = max(min(newest, clock.now()) - overlap, floor) if newest else floor
+    since = max(min(newest, proved or newest, clock.now()) - overlap, floor) if newest else floor
     symbols = tuple(books.store.symbols(service.account, service.venue, SYMBOLS_MAX))
     return since, symbols, books.store.event_sequence(service.account)
 

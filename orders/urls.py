@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from orders.views import blotter, books, review, ticket
+from orders.views import blotter, books, error_codes, portfolio, review, ticket
 
 urlpatterns = [
     path("orders/", blotter.blotter, name="orders"),
@@ -17,9 +17,14 @@ urlpatterns = [
     path("orders/<uuid:order_id>/cancellation/", blotter.cancel, name="order_cancel"),
     path("orders/<uuid:order_id>/amendment/", blotter.amend, name="order_amend"),
     path("fills/", books.fills, name="fills"),
+    path("transfers/", books.transfers, name="transfers"),
     path("positions/", books.positions, name="positions"),
     path("balances/", books.balances, name="balances"),
+    path("portfolio/", portfolio.portfolio, name="portfolio"),
     path("ledger/", books.ledger, name="ledger"),
+    path("error-codes/", error_codes.codes, name="error_codes"),
+    path("error-codes/<uuid:case_id>/", error_codes.case, name="error_case"),
+    path("error-codes/decisions/<uuid:decision_id>/revocation/", error_codes.revoke, name="error_decision_revoke"),
     path("dead-letters/", review.letters, name="dead_letters"),
     path("dead-letters/<uuid:letter_id>/", review.letter, name="dead_letter"),
     path("dead-letters/<uuid:letter_id>/look/", review.look, name="dead_letter_look"),

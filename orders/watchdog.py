@@ -1,4 +1,7 @@
-"""Role watchdog: compare orders out with orders in, from the log alone, and halt when more went out than came in."""
+"""Role watchdog: compare orders out with orders in, from the log alone, and halt when more went out than came in.
+
+It also asks, every other second, whether a venue does so badly that a rule of a person calls for a reaction.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError, connection
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 
-from orders.models import Attempt, Order
+from orders import reactions
+from orders.models import Attempt, Order, OrderEvent
 from project.lib import clock, decimals
 from risk import halts
 from risk.models import Halt
@@ -19,6 +24,7 @@ logger = logging.getLogger(__name__)
 ACTOR = "watchdog"
 INTERVAL_SECONDS = 0.5
 LOOKBACK = timedelta(minutes=10)
+REACT_EVERY = timedelta(seconds=2)
 GRACE_SECONDS = 6  # the validity window and a second: what was signed before a halt may still arrive
 
 _NEVER_LIVE = Q(outcome__in=["not_sent", "rejected"]) | Q(resolution__in=["never_accepted", "declared_absent"])
@@ -51,9 +57,14 @@ def check(now: datetime) -> list[Halt]:
 
 def run(stopping: threading.Event) -> None:
     """Check until told to stop; a database that is away is waited for."""
+    reacted_at = clock.now() - REACT_EVERY
     while not stopping.wait(INTERVAL_SECONDS):
         try:
-            check(clock.now())
+            now = clock.now()
+            check(now)
+            if now - reacted_at >= REACT_EVERY:
+                reacted_at = now
+                reactions.check(now)
         except (OperationalError, InterfaceError) as error:
             logger.warning("the log cannot be read (%s); trying again", type(error).__name__)
             connection.close()
@@ -61,12 +72,13 @@ def run(stopping: threading.Event) -> None:
 
 def _sent_twice(now: datetime) -> list[Breach]:
     recent = Attempt.objects.filter(action="submit", sent_at__gt=now - LOOKBACK).values("order_id")
+    ended = OrderEvent.objects.filter(order_id=OuterRef("order_id"), kind="leg_ended").order_by().values("order_id")
     rows = (
         Attempt.objects.filter(action="submit", order_id__in=recent)
         .exclude(_NEVER_LIVE)
         .values("account_id", "order_id")
-        .annotate(live=Count("id"))
-        .filter(live__gt=1)
+        .annotate(live=Count("id"), ended=Coalesce(Subquery(ended.annotate(n=Count("id")).values("n")), 0))
+        .filter(live__gt=1 + F("ended"))  # an amend may end what was sent and send the rest anew
     )
     return [
         Breach(row["account_id"], f"order {row['order_id']} went out {row['live']} times for one intent")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import queue
 import threading
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,9 +16,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from orders.books import Books, Conflict, Fenced
 from orders.cache import Cache
-from orders.rows import Announcement
 from orders.store import Store
-from project.lib import failpoints, feed
+from project.lib import clock, failpoints, feed
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -24,7 +25,8 @@ BATCH_MAX = 256
 QUEUE_MAX = 20_000
 RETRY_SECONDS = 0.5
 CONFLICT_TRIES_MAX = 5
-PUT_OFF_SECONDS = 0.1
+TOLD_WITHIN_SECONDS = 0.1
+NEWS_WITHIN_SECONDS = 0.01
 
 
 class Full(Exception):
@@ -49,7 +51,8 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._store, self._cache = Store(), cache or Cache()
         self._untold = feed.Signals()
-        self._put_off: dict[tuple[str, str, str], Announcement] = {}
+        self._untold_at = 0.0
+        self._begun: dict[uuid.UUID, float] = {}
 
     def start(self) -> None:
         """Start the thread; call from the running event loop."""
@@ -81,11 +84,12 @@ class Writer:
     def _run(self) -> None:
         while True:
             try:
-                job = self._queue.get(timeout=PUT_OFF_SECONDS if self._put_off else None)
+                job = self._queue.get(timeout=self._patience())
             except queue.Empty:
-                self._commit([], tries=0)
+                self._tell()
                 continue
             if job is None:
+                self._tell(at_once=True)
                 connection.close()
                 return
             batch = [job]
@@ -96,28 +100,59 @@ class Writer:
                     break
                 batch.append(following)
             self._commit(batch, tries=0)
+            self._tell()
+
+    def _patience(self) -> float | None:
+        """Return how long nothing may happen before something is to be told; None when there is nothing to tell."""
+        if self._has_news():
+            return NEWS_WITHIN_SECONDS
+        return TOLD_WITHIN_SECONDS if self._begun else None
+
+    def _tell(self, *, at_once: bool = False) -> None:
+        """Store what was put off, and signal what was stored, each when its time has come."""
+        if self._due():
+            self._commit([], tries=0)
+        is_time = clock.monotonic_seconds() - self._untold_at >= NEWS_WITHIN_SECONDS
+        if self._has_news() and (is_time or at_once):
+            feed.send(self._untold)
+            self._untold = feed.Signals()
 
     def _commit(self, batch: list[_Job], tries: int) -> None:
         books = Books(self._store, self._cache, is_careful=tries > 0)
-        books.announcements |= self._put_off
+        due = self._due()
         try:
             results = [job.function(books) for job in batch]
+            books.tell_begun(due)
             with feed.transaction(notify=False, is_one_flush=not books.deferred) as signals:
                 books.commit()
         except BaseException as error:
             books.abandon()
+            for order_id in due:
+                self._begun.pop(order_id, None)  # told with what happens to it next
             if not isinstance(error, Exception):
                 raise
             self._failed(batch, error, tries)
             return
-        self._put_off = books.put_off
         books.committed()
+        self._note(books, due, signals)
         failpoints.reach("P8")
         self._settle([(job.future, result, None) for job, result in zip(batch, results, strict=True)])
+
+    def _note(self, books: Books, told: list[uuid.UUID], signals: feed.Signals) -> None:
+        now = clock.monotonic_seconds()
+        for order_id in (*told, *books.changed_orders):
+            self._begun.pop(order_id, None)
+        self._begun |= dict.fromkeys(books.begun, now)
+        if not self._has_news():
+            self._untold_at = now
         self._untold.also(signals)
-        if self._queue.empty():  # under load the next commit tells it all
-            feed.send(self._untold)
-            self._untold = feed.Signals()
+
+    def _due(self) -> list[uuid.UUID]:
+        until = clock.monotonic_seconds() - TOLD_WITHIN_SECONDS
+        return list(itertools.takewhile(lambda order_id: self._begun[order_id] <= until, self._begun))
+
+    def _has_news(self) -> bool:
+        return self._untold.has_news or bool(self._untold.wakes)
 
     def _failed(self, batch: list[_Job], error: Exception, tries: int) -> None:
         if isinstance(error, OperationalError | InterfaceError):
@@ -126,7 +161,6 @@ class Writer:
         if isinstance(error, Fenced):
             self._cache.risk.clear()
         if not batch:
-            self._put_off = {}  # pokes alone; whoever reads finds the rows by polling
             return
         if len(batch) > 1:  # one row may spoil a batch: replay each alone
             for job in batch:

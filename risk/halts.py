@@ -50,7 +50,7 @@ def release(halt: Halt, reason: str, actor: str) -> Halt:
     if not reason.strip():
         raise Refused("a release needs a reason")
     with feed.transaction():
-        halt = Halt.objects.select_for_update().get(pk=halt.pk)
+        halt = Halt.objects.select_for_update(no_key=True).get(pk=halt.pk)
         if halt.released_at:
             raise Refused(f"released already by {halt.released_by}")
         halt.released_at, halt.released_by, halt.release_reason = clock.now(), actor, reason.strip()[:300]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from project.lib import audit, clock, feed, rules
@@ -15,11 +16,21 @@ class Refused(Exception):
 
 def in_force(account: str, venue: str) -> dict[str, Decimal]:
     """Return the tightest value per limit name."""
-    scopes = ["global", f"venue:{venue}", f"account:{account}"]
-    tightest: dict[str, Decimal] = {}
-    for name, value in Limit.objects.filter(scope__in=scopes).values_list("name", "value"):
-        tightest[name] = min(value, tightest.get(name, value))
-    return tightest
+    return tightest([(account, venue)])[account]
+
+
+def tightest(places: Iterable[tuple[str, str]]) -> dict[str, dict[str, Decimal]]:
+    """Return the tightest value per account and limit name, for accounts given with their venues, in one query."""
+    scopes = {account: ("global", f"venue:{venue}", f"account:{account}") for account, venue in places}
+    by_scope: dict[str, list[tuple[str, Decimal]]] = {}
+    wanted = {scope for some in scopes.values() for scope in some}
+    for scope, name, value in Limit.objects.filter(scope__in=wanted).values_list("scope", "name", "value"):
+        by_scope.setdefault(scope, []).append((name, value))
+    found: dict[str, dict[str, Decimal]] = {account: {} for account in scopes}
+    for account, some in scopes.items():
+        for name, value in (pair for scope in some for pair in by_scope.get(scope, ())):
+            found[account][name] = min(value, found[account].get(name, value))
+    return found
 
 
 @feed.retried
@@ -35,7 +46,7 @@ def put(scope: str, name: str, value: Decimal, actor: str) -> Limit:
     if value <= 0:
         raise Refused("a limit must be greater than zero; to stop trading use a halt")
     with feed.transaction():
-        limit, is_new = Limit.objects.select_for_update().get_or_create(
+        limit, is_new = Limit.objects.select_for_update(no_key=True).get_or_create(
             scope=scope, name=name, defaults={"value": value, "updated_by": actor}
         )
         before = None if is_new else str(limit.value)

@@ -1,11 +1,11 @@
-"""What the API shows and takes of halts."""
+"""What the API shows and takes of halts and approvals."""
 
 from __future__ import annotations
 
 from rest_framework import serializers
 
-from project.lib.fields import Id, Input, Moment, Output
-from risk.models import Halt
+from project.lib.fields import DecimalText, Id, Input, Moment, Output
+from risk.models import Approval, Halt
 
 
 class HaltOutput(Output):
@@ -34,3 +34,40 @@ class ReleaseInput(Input):
     """Why trading may go on."""
 
     reason = serializers.CharField(max_length=300)
+
+
+class ApprovalOutput(Output):
+    """A change that one person requested and another decides."""
+
+    id = Id()
+    action = serializers.CharField()
+    subject = serializers.CharField()
+    account = serializers.CharField(source="account_id", allow_null=True)
+    summary = serializers.CharField()
+    change = serializers.JSONField()
+    change_hash = serializers.CharField()
+    amount_usd = DecimalText(allow_null=True)
+    reason = serializers.CharField()
+    status = serializers.ChoiceField(choices=Approval.Status.values)
+    requested_by = serializers.CharField()
+    requested_by_person = serializers.CharField()
+    requested_at = Moment()
+    expires_at = Moment()
+    decided_by = serializers.CharField()
+    decided_at = Moment(allow_null=True)
+    decision_reason = serializers.CharField()
+    result = serializers.JSONField()
+
+
+class DecisionInput(Input):
+    """The second person's word on exactly the change with this hash; a refusal needs a reason."""
+
+    decision = serializers.ChoiceField(choices=["approve", "refuse"])
+    change_hash = serializers.CharField(max_length=64)
+    reason = serializers.CharField(max_length=500, allow_blank=True, default="")
+
+
+class WithdrawalInput(Input):
+    """Why one's own request is taken back."""
+
+    reason = serializers.CharField(max_length=500, allow_blank=True, default="")

@@ -8,9 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
 from project.lib import access, pages
-from risk import halts, limits, queries
-from risk.forms import LimitForm
-from risk.models import Halt
+from risk import halts, limits, queries, reactions
+from risk.forms import LimitForm, ReactionForm
+from risk.models import Halt, Reaction
+from venues.accounts import Invalid
 
 URL = "/risk/"
 
@@ -34,8 +35,11 @@ def overview(request: HttpRequest) -> HttpResponse:
         "limits": queries.limits(),
         "scopes": scopes,
         "form": form,
+        "reactions": reactions.in_force(),
+        "firings": list(reactions.standing()),
+        "reaction_form": ReactionForm(),
     }
-    parts = {"halts": "risk/_halts.html", "limits": "risk/_limits.html"}
+    parts = {name: f"risk/_{name}.html" for name in ("halts", "limits", "reactions")}
     return pages.render(request, "risk/overview.html", context, parts, 422 if form.errors else 200)
 
 
@@ -63,3 +67,26 @@ def release(request: HttpRequest, halt_id: uuid.UUID) -> HttpResponse:
     except halts.Refused as error:
         return pages.refused(request, str(error), URL)
     return pages.done(request, f"Released: {halt.scope}. Orders pass again unless another halt covers them.", URL)
+
+
+@pages.command("reactions")
+def react(request: HttpRequest) -> HttpResponse:
+    form, url = ReactionForm(request.POST), f"{URL}#reactions"
+    if not form.is_valid():
+        wrong = " ".join(f"{form.fields[name].label or name}: {errors[0]}" for name, errors in form.errors.items())
+        return pages.refused(request, wrong, url)
+    try:
+        made = reactions.make(**form.cleaned_data, actor=access.caller(request).actor)
+    except Invalid as refusal:
+        return pages.refused(request, refusal.message, url)
+    return pages.done(request, f"Set: when {made.get_trigger_display()}, {made.get_action_display()}.", url)
+
+
+@pages.command("reactions")
+def end_reaction(request: HttpRequest, reaction_id: uuid.UUID) -> HttpResponse:
+    reaction, url = get_object_or_404(Reaction, pk=reaction_id), f"{URL}#reactions"
+    try:
+        reactions.revoke(reaction, access.caller(request).actor)
+    except Invalid as refusal:
+        return pages.refused(request, refusal.message, url)
+    return pages.done(request, "Ended. What it has halted stays halted until somebody releases it.", url)

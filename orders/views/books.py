@@ -1,4 +1,4 @@
-"""Fills, positions, balances and the ledger behind them."""
+"""Fills, transfers, positions, balances and the ledger behind them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from orders import queries
-from orders.models import Posting
+from orders.models import Posting, Transfer
 from project.lib import clock, pages
 from venues.models import Account
 
-CHIPS = {"account": "account", "symbol": "symbol", "side": "side", "asset": "asset", "book": "book", "cause": "cause"}
+CHIPS = {"account": "account", "symbol": "symbol", "side": "side", "asset": "asset", "book": "book", "cause": "cause",
+         "kind": "kind"}  # fmt: skip
 FILL_HEAD = ("executed_at", "account", "symbol", "side", "quantity", "price", "quote_quantity", "fee", "fee_asset",
              "liquidity", "venue_trade_id", "order", "client_order_id")  # fmt: skip
+TRANSFER_HEAD = ("occurred_at", "account", "kind", "asset", "amount", "fee", "symbol", "reference", "venue_transfer_id",
+                 "recorded_at", "id")  # fmt: skip
 
 
 def _common(request: HttpRequest) -> dict[str, Any]:
@@ -40,6 +43,24 @@ def fills(request: HttpRequest) -> HttpResponseBase:
         ))  # fmt: skip
     context = {**_common(request), "slice": pages.newest_first(request, found, "executed_at")}
     return pages.render(request, "orders/fills.html", context, {"fills": "orders/_fills.html"})
+
+
+@pages.page()
+def transfers(request: HttpRequest) -> HttpResponseBase:
+    found = queries.transfers(request.GET.dict())
+    if request.GET.get("format") == "csv":
+        rows = found.order_by("-occurred_at", "id").iterator(chunk_size=1000)
+        return pages.csv_answer("transfers", TRANSFER_HEAD, (
+            [row.occurred_at.isoformat(), row.account_id, row.kind, row.asset, row.amount, row.fee, row.symbol, row.reference,
+             row.venue_transfer_id, row.recorded_at.isoformat(), row.id]
+            for row in rows
+        ))  # fmt: skip
+    context = {
+        **_common(request),
+        "slice": pages.newest_first(request, found, "occurred_at"),
+        "kinds": Transfer.Kind.values,
+    }
+    return pages.render(request, "orders/transfers.html", context, {"transfers": "orders/_transfers.html"})
 
 
 @pages.page()

@@ -12,14 +12,18 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from orders.executor import Executor
-from orders.leases import ThreadLeases
+from orders.leases import ThreadLeases, holder_name
 from orders.ports import Lease
 from orders.rows import AccountView
 from orders.service import Timing
 from orders.writer import Writer
 from project.lib import build, feed, notify
 from venues import credentials
-from venues.gateway import Gateway, SharedMarkets
+from venues.budget_leases import Renewing
+from venues.budgets import Pool
+from venues.gateway import Gateway, SharedBooks, SharedMarkets
+from venues.refresh import Refresher
+from venues.rulebook import Rulebook
 
 try:
     import uvloop
@@ -28,6 +32,7 @@ except ImportError:  # not there on every platform; asyncio's own loop does the 
 
 
 logger = logging.getLogger(__name__)
+FIRST_LOAD_SECONDS = 10.0  # decisions are read before the first order, unless the database is away
 SWITCH_SECONDS = 0.0005  # the writer thread hands over after this, not after Python's 5 ms
 
 
@@ -44,7 +49,11 @@ async def _main() -> None:
     loop = asyncio.get_running_loop()
     sys.setswitchinterval(SWITCH_SECONDS)
     loop.set_exception_handler(_log_without_text)
-    timing, shared, writer = Timing(**settings.EXECUTOR), SharedMarkets(), Writer()
+    timing, shared, books, writer = Timing(**settings.EXECUTOR), SharedMarkets(), SharedBooks(), Writer()
+    budgets = Pool(settings.ADDRESS_GROUP, is_leased=True)
+    renewing = Renewing(holder_name(), budgets)
+    rulebook = Rulebook()
+    refresher = Refresher(rulebook)
 
     def gateway(account: AccountView, lease: Lease) -> Gateway:
         if account.credential is None:
@@ -52,7 +61,7 @@ async def _main() -> None:
         secret = credentials.open_sealed(account.credential.sealed)
         return Gateway(
             account.code, account.target, secret, timeout_seconds=timing.request_timeout_seconds,
-            nonce_floor=lease.nonce_floor, shared=shared,
+            nonce_floor=lease.nonce_floor, shared=shared, books=books, budgets=budgets, rulebook=rulebook,
         )  # fmt: skip
 
     executor = Executor(timing=timing, writer=writer, leases=ThreadLeases(timing.lease_seconds), gateways=gateway)
@@ -60,15 +69,23 @@ async def _main() -> None:
         loop.add_signal_handler(number, executor.stop)
 
     def wake(channel: str, account: str) -> None:
+        if not account:  # news for every executor
+            refresher.wake()
         loop.call_soon_threadsafe(executor.wake)
 
     listener = notify.Listener([feed.WORK_CHANNEL], wake)
     logger.info("executor of build %s", build.fingerprint())
     writer.start()
     listener.start()
+    renewal = asyncio.create_task(renewing.run())
+    refresher.start()
     try:
+        await asyncio.to_thread(refresher.loaded.wait, FIRST_LOAD_SECONDS)
         await executor.run()
     finally:
+        renewal.cancel()
+        await renewing.close()
+        refresher.stop()
         listener.stop()
         writer.stop()
 

@@ -1,18 +1,20 @@
-"""Order, OrderEvent, Attempt, Intent, Fill, DeadLetter, AccountLease, Anomaly, and the ledger: Posting, Balance, Position."""
+"""Order, OrderGroup, OrderEvent, Attempt, Intent, Fill, DeadLetter, AccountLease, Anomaly."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from django.db import models
 from django.db.models import Q
 
 from orders.states import Mutation, Status
-from project.lib import clock, ids
-from venues.models import Account
+from project.lib import clock, ids, symbols
+from venues.models import Account, ErrorCase
 
 ZERO = Decimal(0)
+_ALIVE = ~Q(status__in=["denied", "filled", "cancelled", "expired", "rejected"])
+_SHOWN = Context(prec=12)  # the value it is divided by is rounded to 18 decimals
 
 # Append-only rows carry their order's or fill's account without a foreign key of its own: the check cost more than the
 # row (a quarter of what booking a fill costs the database), and `verify_ledger` and `replay --check` prove the same.
@@ -71,30 +73,16 @@ class Order(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["account", "client_order_id"], name="order_client_id_for_ever"),
             models.UniqueConstraint(
-                fields=["account", "symbol", "venue_order_id"],
-                condition=~Q(venue_order_id=""),
-                name="order_venue_id",
+                fields=["account", "symbol", "venue_order_id"], condition=~Q(venue_order_id=""), name="order_venue_id"
             ),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="order_quantity_positive"),
         ]
         indexes = [
+            models.Index(fields=["account", "status"], condition=_ALIVE, name="order_alive"),
             models.Index(
-                fields=["account", "status"],
-                condition=~Q(status__in=["denied", "filled", "cancelled", "expired", "rejected"]),
-                name="order_alive",
+                fields=["account", "expires_at"], condition=Q(expires_at__isnull=False) & _ALIVE, name="order_expiring"
             ),
-            models.Index(
-                fields=["account", "expires_at"],
-                condition=Q(expires_at__isnull=False)
-                & ~Q(status__in=["denied", "filled", "cancelled", "expired", "rejected"]),
-                name="order_expiring",
-            ),
-            models.Index(
-                fields=["account", "group"],
-                condition=Q(group__isnull=False)
-                & ~Q(status__in=["denied", "filled", "cancelled", "expired", "rejected"]),
-                name="order_grouped",
-            ),
+            models.Index(fields=["account", "group"], condition=Q(group__isnull=False) & _ALIVE, name="order_grouped"),
             models.Index(fields=["-created_at", "id"], name="order_newest"),
             models.Index(fields=["account", "-created_at"], name="order_account_newest"),
         ]
@@ -107,8 +95,15 @@ class Order(models.Model):
 
     @property
     def average_price(self) -> Decimal | None:
-        """Value filled divided by quantity filled, or None before the first fill."""
-        return self.filled_value / self.filled_quantity if self.filled_quantity else None
+        """Value filled divided by quantity filled, or None before the first fill.
+
+        The value of an inverse contract is in its base asset and its quantity in quote asset: the other way round.
+        """
+        if not self.filled_quantity:
+            return None
+        if symbols.split(self.symbol).is_inverse:
+            return _SHOWN.divide(self.filled_quantity, self.filled_value) if self.filled_value else None
+        return self.filled_value / self.filled_quantity
 
 
 class OrderGroup(models.Model):
@@ -184,8 +179,8 @@ class Attempt(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["account", "venue_client_id"],
-                condition=~Q(action="cancel") & ~Q(venue_client_id=""),
                 name="attempt_client_id_once",
+                condition=~Q(action="cancel") & ~Q(venue_client_id=""),
             )
         ]
         indexes = [
@@ -195,8 +190,8 @@ class Attempt(models.Model):
             ),
             models.Index(
                 fields=["account", "sent_at"],
-                condition=Q(outcome__in=["", "unknown"], resolved_at=None),
                 name="attempt_unresolved",
+                condition=Q(outcome__in=["", "unknown"], resolved_at=None),
             ),
         ]
 
@@ -233,6 +228,7 @@ class Fill(models.Model):
     quote_quantity = money()
     fee = money(default=ZERO)
     fee_asset = models.CharField(max_length=32, blank=True, default="")
+    realised_pnl = money(default=ZERO)
     liquidity = models.CharField(max_length=5, blank=True, default="")
     venue_trade_id = models.CharField(max_length=100)
     venue_order_id = models.CharField(max_length=100)
@@ -292,72 +288,6 @@ class AccountLease(models.Model):
     build = models.CharField(max_length=64, blank=True, default="")
 
 
-class Posting(models.Model):
-    """One leg of a journal entry; the legs of an entry sum to zero per asset. Append only."""
-
-    class Book(models.TextChoices):
-        VENUE = "venue", "what the account holds at the venue"
-        TRADING = "trading"
-        FEES = "fees"
-        FUNDING = "funding"
-        TRANSFERS = "transfers"
-        ADJUSTMENTS = "adjustments"
-        OPENING = "opening"
-
-    entry = models.UUIDField()
-    leg = models.PositiveSmallIntegerField()
-    account = models.ForeignKey(
-        Account, on_delete=models.PROTECT, related_name="postings", db_constraint=False, db_index=False
-    )
-    asset = models.CharField(max_length=32)
-    book = models.CharField(max_length=16, choices=Book.choices)
-    amount = money()
-    cause = models.CharField(max_length=16)
-    fill = models.ForeignKey(Fill, on_delete=models.PROTECT, null=True, related_name="postings", db_constraint=False)
-    reference = models.CharField(max_length=100, blank=True, default="")
-    memo = models.CharField(max_length=300, blank=True, default="")
-    posted_at = models.DateTimeField(default=clock.now)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["entry", "leg"], name="posting_leg_once")]
-        indexes = [models.Index(fields=["account", "asset", "book"], name="posting_fold")]
-
-
-class Balance(models.Model):
-    """Fold of the `venue` postings of one asset, beside what the venue last said."""
-
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="balances")
-    asset = models.CharField(max_length=32)
-    total = money(default=ZERO)
-    venue_total = models.DecimalField(max_digits=38, decimal_places=18, null=True)
-    venue_free = models.DecimalField(max_digits=38, decimal_places=18, null=True)
-    venue_held = models.DecimalField(max_digits=38, decimal_places=18, null=True)
-    as_of = models.DateTimeField(null=True, help_text="When the venue said so.")
-    difference = models.DecimalField(
-        max_digits=38, decimal_places=18, null=True, help_text="Theirs less ours, as last read."
-    )
-    difference_since = models.DateTimeField(null=True)
-    difference_confirmed_at = models.DateTimeField(null=True, help_text="When a second read found it the same.")
-    updated_at = models.DateTimeField(default=clock.now)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["account", "asset"], name="balance_once")]
-
-
-class Position(models.Model):
-    """Net traded quantity of a symbol since opening, with average entry and realised P&L, folded from fills."""
-
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="positions")
-    symbol = models.CharField(max_length=64)
-    quantity = money(default=ZERO)
-    entry_price = models.DecimalField(max_digits=38, decimal_places=18, null=True)
-    realised_pnl = money(default=ZERO)
-    updated_at = models.DateTimeField(default=clock.now)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["account", "symbol"], name="position_once")]
-
-
 class Anomaly(models.Model):
     """A venue fact that should not have happened, recorded by the owner; reconciliation turns it into a break."""
 
@@ -368,15 +298,24 @@ class Anomaly(models.Model):
         EXTERNAL_ORDER = "external_order"
         FILL_DIFFERS = "fill_differs"
         UNREADABLE = "unreadable"
+        UNCLASSIFIED = "unclassified_answer"
+        DELAYED_FILL = "delayed_fill"
+        ACKNOWLEDGED_THEN_DENIED = "acknowledged_then_denied"
+        STREAM_DIFFERS = "stream_differs"
+        THROTTLED_IN_MOVE = "throttled_in_move"
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="anomalies")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="anomalies", db_index=False)
     kind = models.CharField(max_length=32, choices=Kind.choices)
     subject = models.CharField(max_length=200)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, related_name="anomalies")
     fill = models.ForeignKey(Fill, on_delete=models.PROTECT, null=True, related_name="anomalies")
+    case = models.ForeignKey(ErrorCase, on_delete=models.SET_NULL, null=True, related_name="anomalies")
     data = models.JSONField(default=dict)
     seen_at = models.DateTimeField(default=clock.now)
     handled_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["seen_at"], condition=Q(handled_at=None), name="anomaly_waiting")]
+        indexes = [
+            models.Index(fields=["seen_at"], condition=Q(handled_at=None), name="anomaly_waiting"),
+            models.Index(fields=["account", "-seen_at"], name="anomaly_recent"),
+        ]
