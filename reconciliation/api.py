@@ -1,28 +1,17 @@
-"""Reconciliation over HTTP: ask for a run, read what is proved, decide about a difference."""
+"""Reconciliation over HTTP: ask for a run, read what is proved."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from django.contrib.auth import get_user_model
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from project.lib import problems
 from project.lib.rest import Filter, Listing, Rows, choices
-from reconciliation import resolutions, runs
-from reconciliation.models import Break, Coverage, Run
-from reconciliation.serializers import (
-    AssignmentInput,
-    BreakDetailOutput,
-    BreakOutput,
-    CoverageOutput,
-    ResolutionInput,
-    RunInput,
-    RunOutput,
-)
+from reconciliation import runs
+from reconciliation.models import Coverage, Run
+from reconciliation.serializers import CoverageOutput, RunInput, RunOutput
 from venues.models import Account, Surface
 
 ACCOUNT = Filter(path="account_id", kind="account")
@@ -59,74 +48,6 @@ class OneRun(RunRows):
     @extend_schema(responses=RunOutput)
     def get(self, request: Request, id: str) -> Response:
         return self.written(self.one("run", id=id))
-
-
-class BreakRows(Rows):
-    """Differences between our books and the venues'."""
-
-    resource = "breaks"
-    queryset = Break.objects.all()
-    serializer_class: type[BreakOutput] = BreakOutput
-    ordering = ("-first_seen_at", "id")
-
-
-class Breaks(Listing, BreakRows):
-    """List breaks, newest first."""
-
-    filters: Mapping[str, Filter] = {
-        "account": ACCOUNT,
-        "status": Filter(path="status", choices=choices(Break.Status.values)),
-        "kind": Filter(path="kind", choices=choices(Break.Kind.values)),
-        "order": Filter(path="order_id", kind="uuid"),
-        "asset": Filter(path="asset"),
-        "owner": Filter(path="owner"),
-    }
-
-
-class OneBreak(BreakRows):
-    """One break with its history."""
-
-    queryset = Break.objects.prefetch_related("events")
-    serializer_class = BreakDetailOutput
-
-    @extend_schema(responses=BreakDetailOutput)
-    def get(self, request: Request, id: str) -> Response:
-        return self.written(self.one("break", id=id))
-
-    def decided(self, id: str, decide: Any, *arguments: str) -> Response:
-        """Carry a person's decision out and answer with the break. Raises Problem when it is refused."""
-        difference = self.one("break", id=id)
-        try:
-            decide(difference, self.caller().actor, *arguments)
-        except resolutions.Refused as refusal:
-            raise problems.conflict("REFUSED", f"Nothing was changed: {refusal}.") from None
-        return self.written(self.one("break", id=id))
-
-
-class Resolution(OneBreak):
-    """End a break: explain it, or adjust the ledger by a counter-entry."""
-
-    http_method_names = ["post"]
-
-    @extend_schema(request=ResolutionInput, responses={200: BreakDetailOutput})
-    def post(self, request: Request, id: str) -> Response:
-        wanted = self.read(ResolutionInput)
-        decide = {"explain": resolutions.explain, "adjust": resolutions.adjust}[wanted["action"]]
-        return self.decided(id, decide, wanted["reason"])
-
-
-class Assignment(OneBreak):
-    """Give a break to a person."""
-
-    http_method_names = ["post"]
-
-    @extend_schema(request=AssignmentInput, responses={200: BreakDetailOutput})
-    def post(self, request: Request, id: str) -> Response:
-        owner = self.read(AssignmentInput)["owner"]
-        people = get_user_model()._default_manager.filter(is_active=True)
-        if not people.filter(username=owner).exists():
-            raise problems.not_found("owner", "person", owner, people.values_list("username", flat=True)[:500])
-        return self.decided(id, resolutions.assign, owner)
 
 
 class CoverageMap(Listing):

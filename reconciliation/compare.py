@@ -11,8 +11,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from orders.states import AT_VENUE
+from reconciliation import differences as make
 from reconciliation import facts
-from venues.messages import BalanceReport, FillReport, OrderReport
+from venues.messages import BalanceReport, FillReport, OrderReport, PositionReport
 
 POSSIBLE_MAX = 100
 
@@ -39,7 +40,7 @@ def compare_orders(
         listed.add(subject)
         if not _may_judge(reading, order, row):
             skipped.add(subject)
-        elif difference := _order_difference(order, row):
+        elif difference := make.order_difference(order, row):
             differences.append(difference)
         else:
             agreed.add(subject)
@@ -49,7 +50,7 @@ def compare_orders(
         if not _is_quiet(reading, order):
             skipped.add(order.id)
         else:
-            differences.append(_missing_order(order))
+            differences.append(make.missing_order(order))
     return facts.Comparison(differences=tuple(differences), agreed=frozenset(agreed), skipped=frozenset(skipped))
 
 
@@ -62,13 +63,14 @@ def compare_fills(
     """
     booked = {(fill.symbol, fill.venue_trade_id, fill.side): fill for fill in ours}
     differences: list[facts.Difference] = []
-    skipped, stated, agreed = set(), set(), set()
+    skipped, agreed = set(), set()
+    stated = {facts.fill_subject(row.symbol, row.venue_trade_id, row.side) for row in theirs}
     for row in theirs:
         key = (row.symbol, row.venue_trade_id, row.side)
         subject, fill = facts.fill_subject(*key), booked.get(key)
-        stated.add(subject)
+        turned = booked.get((row.symbol, row.venue_trade_id, "sell" if row.side == "buy" else "buy"))
         if fill:
-            if found := _fill_differs(fill, row):
+            if found := make.fill_differs(fill, row):
                 differences.append(found)
             else:
                 agreed.add(subject)
@@ -76,12 +78,15 @@ def compare_fills(
             agreed.add(subject)
         elif row.occurred_at and row.occurred_at > reading.requested_at - facts.MARGIN:
             skipped.add(subject)
+        elif turned and (other := facts.fill_subject(turned.symbol, turned.venue_trade_id, turned.side)) not in stated:
+            stated.add(other)  # it is the same trade: told once, booked once
+            differences.append(make.wrong_side(turned, row))
         else:
-            differences.append(_fill_missing_here(row))
+            differences.append(make.fill_missing_here(row))
     for fill in ours:
         subject = facts.fill_subject(fill.symbol, fill.venue_trade_id, fill.side)
         if subject not in stated and _must_be_listed(reading, fill):
-            differences.append(_fill_missing_at_venue(fill))
+            differences.append(make.fill_missing_at_venue(fill))
     return facts.Comparison(differences=tuple(differences), agreed=frozenset(agreed), skipped=frozenset(skipped))
 
 
@@ -100,7 +105,7 @@ def compare_balances(
     """
     stated = {row.asset: row for row in theirs}
     differences: list[facts.Difference] = []
-    skipped, agreed = set(), set()
+    skipped, agreed, undecided = set(), set(), set[str]()
     possible: dict[str, frozenset[Decimal]] = {}
     for asset in sorted(stated.keys() | ours.keys()):
         mine = ours.get(asset, facts.OurBalance(total=facts.ZERO))
@@ -108,18 +113,48 @@ def compare_balances(
         distances = frozenset(total - moment for moment in totals_during(reading, mine))
         if any(abs(distance) <= (dust or {}).get(asset, facts.ZERO) for distance in distances):
             agreed.add(asset)
+            further = _beside_the_total(
+                asset, mine, stated.get(asset), is_quiet=len(distances) == 1 and not mine.is_busy
+            )
+            differences += further.differences
+            undecided |= further.undecided
             continue
+        undecided |= {facts.held_subject(asset), facts.stream_subject(asset)}
         is_quiet = len(distances) == 1 and not mine.is_busy
         shared = distances if is_quiet else distances & (earlier or {}).get(asset, frozenset())
         if len(distances) <= POSSIBLE_MAX:
             possible[asset] = shared or distances
         if len(shared) == 1:
-            differences.append(_balance_difference(asset, total, min(shared), stated.get(asset), is_quiet))
+            said = facts.text(mine.stream.total) if mine.stream else ""
+            differences.append(make.balance_difference(asset, total, min(shared), stated.get(asset), is_quiet, said))
         else:
             skipped.add(asset)
     return facts.Comparison(
-        differences=tuple(differences), agreed=frozenset(agreed), skipped=frozenset(skipped), possible=possible
+        differences=tuple(differences),
+        agreed=frozenset(agreed),
+        skipped=frozenset(skipped),
+        undecided=frozenset(undecided),
+        possible=possible,
     )
+
+
+def compare_positions(
+    ours: Mapping[str, facts.OurPosition], theirs: Sequence[PositionReport]
+) -> facts.Comparison:  # fmt: skip
+    """Compare what a venue says is held of each contract with what we traded, exactly; what is not quiet waits."""
+    stated = {row.symbol: row for row in theirs}
+    differences: list[facts.Difference] = []
+    skipped, agreed = set(), set()
+    for symbol in sorted(stated.keys() | ours.keys()):
+        mine = ours.get(symbol, facts.OurPosition(quantity=facts.ZERO))
+        quantity = stated[symbol].quantity if symbol in stated else facts.ZERO
+        if not mine.is_settled:
+            skipped.add(symbol)
+        elif mine.quantity == quantity:
+            agreed.add(symbol)
+        else:
+            differences.append(make.position_difference(symbol, mine.quantity, quantity, stated.get(symbol)))
+    return facts.Comparison(differences=tuple(differences), agreed=frozenset(agreed), skipped=frozenset(skipped))
 
 
 def totals_during(reading: facts.Reading, balance: facts.OurBalance) -> list[Decimal]:
@@ -138,6 +173,24 @@ def totals_during(reading: facts.Reading, balance: facts.OurBalance) -> list[Dec
     return moments
 
 
+def _beside_the_total(
+    asset: str, mine: facts.OurBalance, row: BalanceReport | None, *, is_quiet: bool
+) -> facts.Comparison:
+    """Judge, where the totals agree, what the venue holds back of them and what its stream says."""
+    differences, undecided = [], set()
+    if row and row.held > 0:
+        if is_quiet and not mine.may_be_held:
+            differences.append(make.balance_frozen(row))
+        else:
+            undecided.add(facts.held_subject(asset))
+    if mine.stream and row and mine.stream.total != row.total and mine.stream.total not in mine.stream.moments:
+        if is_quiet and mine.stream.moments:
+            differences.append(make.stream_differs(row, mine.stream, mine.total))
+        else:
+            undecided.add(facts.stream_subject(asset))
+    return facts.Comparison(differences=tuple(differences), undecided=frozenset(undecided))
+
+
 def _is_quiet(reading: facts.Reading, order: facts.OurOrder) -> bool:
     return order.is_settled and order.changed_at <= reading.settled_before
 
@@ -152,122 +205,3 @@ def _must_be_listed(reading: facts.Reading, fill: facts.OurFill) -> bool:
     if reading.window_from is None or fill.executed_at < reading.window_from + facts.MARGIN:
         return False
     return max(fill.executed_at, fill.recorded_at) <= reading.settled_before
-
-
-def _order_difference(order: facts.OurOrder | None, row: OrderReport) -> facts.Difference | None:
-    if order is None:
-        return facts.Difference(
-            kind="external_order", subject=facts.external_subject(row), ours="no such order", theirs=facts.describe_row(row),
-            evidence={"theirs": facts.row_facts(row), "why": "The venue lists an open order that was not sent from here."},
-        )  # fmt: skip
-    differing = _differing_facts(order, row)
-    if not differing:
-        return None
-    return facts.Difference(
-        kind="order_status", subject=order.id, asset=facts.base_asset(order.symbol), order_id=order.id,
-        ours=facts.listing(differing, 0), theirs=facts.listing(differing, 1),
-        delta=row.filled_quantity - order.filled_quantity if "filled_quantity" in differing and row.filled_quantity is not None
-        else None,
-        evidence={
-            "ours": facts.order_facts(order), "theirs": facts.row_facts(row), "fields": sorted(differing),
-            "why": "The venue lists this order with other values, and nothing happened to it around the read.",
-        },
-    )  # fmt: skip
-
-
-def _differing_facts(order: facts.OurOrder, row: OrderReport) -> dict[str, tuple[str, str]]:
-    pairs: dict[str, tuple[Decimal | None, Decimal | None]] = {
-        "quantity": (order.quantity, row.quantity),
-        "price": (order.price, row.price),
-        "filled_quantity": (order.filled_quantity, row.filled_quantity),
-    }
-    differing = {
-        name: (facts.text(mine), facts.text(other))
-        for name, (mine, other) in pairs.items()
-        if mine is not None and other is not None and mine != other
-    }
-    if row.side and row.side != order.side:
-        differing["side"] = (order.side, row.side)
-    if order.status not in AT_VENUE and row.status == "open":
-        differing["status"] = (order.status, row.status)
-    if order.status in AT_VENUE and row.status != "open":
-        differing["status"] = (order.status, row.status)
-    return differing
-
-
-def _missing_order(order: facts.OurOrder) -> facts.Difference:
-    leaves = order.quantity - order.filled_quantity
-    return facts.Difference(
-        kind="order_missing_at_venue", subject=order.id, asset=facts.base_asset(order.symbol), order_id=order.id, delta=-leaves,
-        ours=f"{order.status}: {order.side} {facts.text(leaves)} {order.symbol} left", theirs="not in the list of open orders",
-        evidence={
-            "ours": facts.order_facts(order), "theirs": None,
-            "why": "A good read of the venue's open orders lacks it, and nothing happened to it around the read.",
-        },
-    )  # fmt: skip
-
-
-def _fill_differs(fill: facts.OurFill, row: FillReport) -> facts.Difference | None:
-    mine, other = facts.fill_facts(fill), facts.trade_facts(row)
-    differing = [
-        name for name in ("price", "quantity", "fee") if getattr(fill, name) != getattr(row, name)
-    ]  # fmt: skip
-    if row.fee and fill.fee_asset != row.fee_asset:
-        differing.append("fee_asset")
-    if not differing:
-        return None
-    return facts.Difference(
-        kind="fill_differs", subject=facts.fill_subject(fill.symbol, fill.venue_trade_id, fill.side), asset=facts.base_asset(fill.symbol),
-        ours=facts.listing({name: (str(mine[name]), "") for name in differing}, 0),
-        theirs=facts.listing({name: ("", str(other[name])) for name in differing}, 1),
-        delta=row.quantity - fill.quantity if "quantity" in differing else None, order_id=fill.order_id, fill_id=fill.id,
-        evidence={
-            "ours": mine, "theirs": other, "fields": differing,
-            "why": "The venue states the trade again with other values; a trade never changes.",
-        },
-    )  # fmt: skip
-
-
-def _fill_missing_here(row: FillReport) -> facts.Difference:
-    return facts.Difference(
-        kind="fill_missing_here", subject=facts.fill_subject(row.symbol, row.venue_trade_id, row.side), asset=facts.base_asset(row.symbol),
-        ours="not booked", theirs=f"{row.side} {facts.text(row.quantity)} {row.symbol} at {facts.text(row.price)}",
-        delta=row.quantity if row.side == "buy" else -row.quantity,
-        evidence={
-            "ours": None, "theirs": facts.trade_facts(row),
-            "why": "The venue lists the trade, it is older than the margin of the read, and it is not booked here.",
-        },
-    )  # fmt: skip
-
-
-def _fill_missing_at_venue(fill: facts.OurFill) -> facts.Difference:
-    return facts.Difference(
-        kind="fill_missing_at_venue", subject=facts.fill_subject(fill.symbol, fill.venue_trade_id, fill.side),
-        asset=facts.base_asset(fill.symbol), ours=f"{fill.side} {facts.text(fill.quantity)} {fill.symbol} at {facts.text(fill.price)}",
-        theirs="not in the list of trades", delta=-fill.quantity if fill.side == "buy" else fill.quantity,
-        order_id=fill.order_id, fill_id=fill.id,
-        evidence={
-            "ours": facts.fill_facts(fill), "theirs": None,
-            "why": "The trade lies inside the window of a good read, away from both edges, and is not in it.",
-        },
-    )  # fmt: skip
-
-
-def _balance_difference(
-    asset: str, total: Decimal, delta: Decimal, row: BalanceReport | None, is_quiet: bool
-) -> facts.Difference:
-    stated = {name: facts.text(getattr(row, name)) for name in ("total", "free", "held")} if row else None
-    why = (
-        "No fill or unproven order touches this asset around the read, and the totals differ."
-        if is_quiet
-        else "The account trades all the time; this is the one distance that two reads in a row both allow."
-    )
-    return facts.Difference(
-        kind="balance",
-        subject=asset,
-        asset=asset,
-        ours=facts.text(total - delta),
-        theirs=facts.text(total),
-        delta=delta,
-        evidence={"ours": {"total": facts.text(total - delta)}, "theirs": stated, "why": why},
-    )

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 
 from project.lib import clock, feed
 from reconciliation import breaks, facts
-from reconciliation.models import Coverage
+from reconciliation.models import Coverage, CoverageChange, too_old
 from venues.models import Account, AccountStatus, Snapshot, SnapshotStatus, Surface
 
 Status = Coverage.Status
-COMPARED = tuple(breaks.KINDS)
-STALE_AFTER_INTERVALS = 3
+# What every venue has: a run waits for these, and where a venue has positions too they are compared as they come.
+COMPARED: tuple[str, ...] = (Surface.OPEN_ORDERS, Surface.FILLS, Surface.BALANCES)
 UNWATCHED = (AccountStatus.NEW, AccountStatus.DISABLED)
 _UNREAD = {
     SnapshotStatus.FAILED: (Status.FAILED, "the read failed"),
@@ -24,24 +23,14 @@ _UNREAD = {
 }
 
 
-def interval(surface: str) -> timedelta:
-    """Return how often a surface is read when all is well."""
-    seconds = {
-        Surface.OPEN_ORDERS: settings.EXECUTOR["open_orders_seconds"],
-        Surface.FILLS: settings.EXECUTOR["fills_seconds"],
-    }.get(Surface(surface), settings.EXECUTOR["balances_seconds"])
-    return timedelta(seconds=max(seconds, settings.RECONCILIATION_SECONDS))
-
-
 def refresh() -> None:
     """Add the rows of new accounts, and turn proofs that have become too old to stale."""
     ensure()
     now = clock.now()
-    too_old = Q()
-    for surface in Surface:
-        too_old |= Q(surface=surface, proved_at__lt=now - STALE_AFTER_INTERVALS * interval(surface))
     with feed.transaction():
-        rows = Coverage.objects.select_for_update(skip_locked=True).filter(too_old, status=Status.PROVED)
+        rows = Coverage.objects.select_for_update(no_key=True, skip_locked=True).filter(
+            too_old(now), status=Status.PROVED
+        )
         for row in rows.order_by("id"):
             seconds = int((now - row.proved_at).total_seconds()) if row.proved_at else 0
             row.detail = f"the last proof is {seconds} seconds old and no newer read came"
@@ -80,19 +69,28 @@ def note_read(
         "skipped": len(comparison.skipped),
         "explained": folded.explained,
     }
+    let_pass = [f"{count} tolerated by rule {name}" for name, count in sorted(folded.tolerated.items())]
+    if folded.tolerated:
+        told |= {"tolerated": dict(folded.tolerated), "tolerated_rows": folded.tolerated_rows}
     if comparison.possible:
         told["possible"] = {asset: [facts.text(each) for each in some] for asset, some in comparison.possible.items()}
     if folded.standing:
         names = ", ".join(sorted(folded.standing)[:5])
-        return _close(row, snapshot, Status.FAILED, f"{len(folded.standing)} unresolved: {names}"[:300], told)
+        return _close(
+            row,
+            snapshot,
+            Status.FAILED,
+            "; ".join([f"{len(folded.standing)} unresolved: {names}", *let_pass])[:300],
+            told,
+        )
     if comparison.skipped and row.surface == Surface.BALANCES:
         # Totals that moved during the read prove nothing; the older proof ages into stale.
         names = ", ".join(sorted(comparison.skipped)[:5])
         kept = Status.PROVED if row.status == Status.PROVED else Status.STALE if row.proved_at else Status.NEVER
         return _close(row, snapshot, kept, f"trading too close to the read to judge {names}"[:300], told)
     row.proved_at = snapshot.requested_at
-    notes = [f"{told[word]} {word}" for word in ("skipped", "explained") if told[word]]
-    return _close(row, snapshot, Status.PROVED, ", ".join(notes), told)
+    notes = [f"{told[word]} {word}" for word in ("skipped", "explained") if told[word]] + let_pass
+    return _close(row, snapshot, Status.PROVED, ", ".join(notes)[:300], told)
 
 
 def _close(row: Coverage, snapshot: Snapshot, status: Coverage.Status, detail: str, told: dict[str, Any]) -> None:
@@ -107,6 +105,9 @@ def _set(row: Coverage, status: Coverage.Status, now: datetime) -> None:
     if row.status == status:
         return
     row.status, row.changed_at = status, now
+    CoverageChange.objects.create(
+        account_id=row.account_id, surface=row.surface, status=status, at=now, detail=row.detail
+    )
     data = {"surface": row.surface, "status": str(status)}
     feed.announce(
         "coverage", f"coverage.{status}", f"{row.account_id}:{row.surface}", account=row.account_id, data=data

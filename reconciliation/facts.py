@@ -9,11 +9,12 @@ from decimal import Decimal
 from typing import Any
 
 from orders.states import Status
-from project.lib import decimals
-from venues.messages import BalanceReport, FillReport, OrderReport, Side
+from project.lib import decimals, symbols
+from venues.messages import BalanceReport, FillReport, OrderReport, PositionReport, Side
 
 MARGIN = timedelta(seconds=2)
 ZERO = Decimal(0)
+FEE_FIELDS = frozenset({"fee", "fee_asset"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,17 +81,44 @@ class Effect:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StreamClaim:
+    """The total a private stream told, when it came in, and our totals about that time (none where nobody looked)."""
+
+    total: Decimal
+    at: datetime
+    moments: tuple[Decimal, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class OurBalance:
-    """Our total of an asset now, and the youngest changes in it, which a read may or may not have seen."""
+    """Our total of an asset now, and the youngest changes in it, which a read may or may not have seen.
+
+    `may_be_held` is false when nothing of ours explains why the venue holds a part of it back: no order open or lately
+    ended, no position. `stream` is what its stream said last, where that was not long ago.
+    """
 
     total: Decimal
     effects: tuple[Effect, ...] = ()
     is_busy: bool = False
+    may_be_held: bool = True
+    stream: StreamClaim | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OurPosition:
+    """What we believe is held of a contract; `is_settled` is false while a trade of it may fall into the read."""
+
+    quantity: Decimal
+    is_settled: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One point on which our books and a venue disagree. `delta` is theirs minus ours."""
+    """One point on which our books and a venue disagree. `delta` is theirs minus ours, in `unit` (blank: in `asset`).
+
+    `total` is what basis points are taken of; `amount`, in `unit`, is what is at stake where the delta does not say it.
+    is_certain: a fact that needs no second read to be believed. economic_at: when it happened at the venue.
+    """
 
     kind: str
     subject: str
@@ -101,18 +129,27 @@ class Difference:
     evidence: dict[str, Any] = field(default_factory=dict)
     order_id: str | None = None
     fill_id: str | None = None
+    stream: str = ""
+    unit: str = ""
+    total: Decimal | None = None
+    amount: Decimal | None = None
+    transfer_id: str | None = None
+    is_certain: bool = False
+    economic_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """What a read told: where it agrees, where not, and what was too young to judge.
 
+    `undecided` are breaks that this read says nothing about, without a doubt about what it proves of the totals.
     `possible` holds, per asset that does not agree, each distance between the totals that this read allows.
     """
 
     differences: tuple[Difference, ...] = ()
     agreed: frozenset[str] = frozenset()
     skipped: frozenset[str] = frozenset()
+    undecided: frozenset[str] = frozenset()
     possible: Mapping[str, frozenset[Decimal]] = field(default_factory=dict)
 
 
@@ -174,9 +211,30 @@ def listing(facts: Mapping[str, tuple[str, str]], side: int) -> str:
     return ", ".join(f"{name} {values[side]}" for name, values in facts.items())[:200]
 
 
+def held_subject(asset: str) -> str:
+    """Name what a venue holds back of an asset, as breaks do."""
+    return f"{asset} held"
+
+
+def stream_subject(asset: str) -> str:
+    """Name what a stream says of an asset, as breaks do."""
+    return f"{asset} by the stream"
+
+
+def unmapped_subject(name: str, surface: str) -> str:
+    """Name a symbol or asset that no instrument knows, as breaks do."""
+    return f"{name[:150]} in {surface.replace('_', ' ')}"
+
+
 def base_asset(symbol: str) -> str:
     """Return the asset a symbol trades."""
     return symbol.partition("/")[0]
+
+
+def traded_asset(symbol: str) -> str:
+    """Return the asset that quantities of a symbol are in: base, of an inverse contract quote."""
+    parts = symbols.split(symbol)
+    return parts.quote if parts.is_inverse else parts.base
 
 
 def text(number: Decimal | None) -> str:
@@ -223,6 +281,18 @@ def balance_report(row: Mapping[str, Any]) -> BalanceReport:
     held = _number(row.get("held")) or ZERO
     free = _number(row.get("free"))
     return BalanceReport(asset=row["asset"], total=total, free=total - held if free is None else free, held=held)
+
+
+def position_report(row: Mapping[str, Any]) -> PositionReport:
+    """Read a stored position back. Raises KeyError or ValueError when it is none."""
+    return PositionReport(
+        symbol=row["symbol"],
+        quantity=Decimal(row["quantity"]),
+        entry_price=_number(row.get("entry_price")),
+        mark_price=_number(row.get("mark_price")),
+        unrealised_pnl=_number(row.get("unrealised_pnl")),
+        margin=_number(row.get("margin")),
+    )
 
 
 def _side(word: str) -> Side:

@@ -65,7 +65,7 @@ def record_sweeps() -> None:
     for row_id in list(due.values_list("id", flat=True)):
         with feed.transaction():
             # The row is the account's mutex: two workers never record the same sweep.
-            row = Coverage.objects.select_for_update(skip_locked=True).filter(id=row_id).first()
+            row = Coverage.objects.select_for_update(no_key=True, skip_locked=True).filter(id=row_id).first()
             if row and not _is_recorded_since(row.account_id, now - RECORD_EVERY):
                 _record(row.account_id, ids.new_id())
 
@@ -79,7 +79,9 @@ def _waiting() -> list[int]:
 
 def _look(row_id: int) -> None:
     with feed.transaction():
-        locked = Coverage.objects.select_for_update(skip_locked=True, of=("self",)).select_related("account__venue")
+        locked = Coverage.objects.select_for_update(no_key=True, skip_locked=True, of=("self",)).select_related(
+            "account__venue"
+        )
         row = locked.filter(id=row_id).first()
         if row is None:
             return  # another worker is at it
@@ -89,7 +91,7 @@ def _look(row_id: int) -> None:
             return
         if newest.status != SnapshotStatus.GOOD:
             coverage.note_unread(row, newest)
-        elif row.surface not in coverage.COMPARED:
+        elif row.surface not in breaks.KINDS:
             coverage.note_unread(row, newest, "read, but nothing here compares it yet")
         else:
             _compare(row, newest)
@@ -118,7 +120,7 @@ def _compare(row: Coverage, snapshot: Snapshot) -> None:
 
 def _finish_requested(now: datetime) -> None:
     with feed.transaction():
-        queued = Run.objects.select_for_update(skip_locked=True).filter(status=Run.Status.QUEUED)
+        queued = Run.objects.select_for_update(no_key=True, skip_locked=True).filter(status=Run.Status.QUEUED)
         for run in queued.order_by("requested_at")[:TRANSACTION_RUNS_MAX]:
             _finish(run, now)
 

@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import DateTimeField, Q, Value
+from django.db.models import BigIntegerField, DateTimeField, Q, Value
 
-from orders import ledger
-from orders.models import Attempt, Balance, Fill, Order, OrderEvent, Posting
+from orders.models import Attempt, Balance, Fill, Order, OrderEvent, Position, Posting, Transfer
 from orders.states import AT_VENUE, Mutation
-from reconciliation import compare, facts
+from project.lib import symbols
+from reconciliation import claims, compare, facts, transfers, unmapped
 from reconciliation.models import Break
 from venues import capabilities
 from venues.messages import FillReport, OrderReport
 from venues.models import Snapshot, Surface
 
 CLOCKS_APART_MAX = timedelta(minutes=10)
+NAMES_A_TRADE = {Break.Kind.FILL_MISSING_HERE, Break.Kind.FILL_DIFFERS, Break.Kind.FEE_DIFFERS, Break.Kind.WRONG_SIDE}
+MOVED_LATE_MAX = timedelta(days=8)  # a transfer may be done days after it was asked for, which is the time it keeps
 
 
 def comparison(
-    snapshot: Snapshot, existing: Iterable[Break], earlier: Mapping[str, Iterable[str]] | None = None
+    snapshot: Snapshot, existing: Sequence[Break], earlier: Mapping[str, Iterable[str]] | None = None
 ) -> facts.Comparison:
     """Compare a good snapshot with our books.
 
     `existing` are the unresolved breaks of its surface, `earlier` the distances the read before allowed per asset.
     Raises KeyError or ValueError when a stored row cannot be read back.
     """
-    match snapshot.surface:
-        case Surface.OPEN_ORDERS:
-            return _orders(snapshot)
-        case Surface.FILLS:
-            return _fills(snapshot, existing)
-        case Surface.BALANCES:
-            return _balances(snapshot, earlier or {})
-    raise ValueError(f"nothing compares {snapshot.surface}")
+    found = _compared(snapshot, existing, earlier or {})
+    return unmapped.name_them(snapshot, found, existing)
 
 
 def reading(snapshot: Snapshot) -> facts.Reading:
@@ -48,6 +44,21 @@ def reading(snapshot: Snapshot) -> facts.Reading:
         window_from=snapshot.window_from,
         lag=timedelta(seconds=lag),
     )
+
+
+def _compared(snapshot: Snapshot, existing: Sequence[Break], earlier: Mapping[str, Iterable[str]]) -> facts.Comparison:
+    match snapshot.surface:
+        case Surface.OPEN_ORDERS:
+            return _orders(snapshot)
+        case Surface.FILLS:
+            return _fills(snapshot, existing)
+        case Surface.BALANCES:
+            return _balances(snapshot, earlier)
+        case Surface.POSITIONS:
+            return _positions(snapshot)
+        case Surface.TRANSFERS:
+            return _transfers(snapshot)
+    raise ValueError(f"nothing compares {snapshot.surface}")
 
 
 def _orders(snapshot: Snapshot) -> facts.Comparison:
@@ -133,7 +144,11 @@ def _trades_before_opening(account_code: str) -> set[tuple[str, str]]:
 def _still_missing(theirs: list[FillReport], existing: Iterable[Break]) -> list[FillReport]:
     # A trade the venue stated once stays true when it slides out of the window.
     stated = {(row.symbol, row.venue_trade_id, row.side) for row in theirs}
-    known = [facts.fill_report(row.evidence["theirs"]) for row in existing if row.evidence.get("theirs")]
+    known = [
+        facts.fill_report(row.evidence["theirs"])
+        for row in existing
+        if row.kind in NAMES_A_TRADE and row.evidence.get("theirs")
+    ]
     return [row for row in known if (row.symbol, row.venue_trade_id, row.side) not in stated]
 
 
@@ -142,18 +157,76 @@ def _balances(snapshot: Snapshot, earlier: Mapping[str, Iterable[str]]) -> facts
     theirs = [facts.balance_report(row) for row in snapshot.rows]
     busy = _busy_assets(snapshot, read.unseen_after)
     totals, effects = _totals(snapshot.account_id, read.settled_before)
+    held = claims.explained_holds(snapshot, theirs, read)
+    said = claims.stream_claims(snapshot, theirs, totals, read)
     ours = {
         asset: facts.OurBalance(
-            total=totals.get(asset, facts.ZERO), effects=tuple(effects.get(asset, ())), is_busy=asset in busy
+            total=totals.get(asset, facts.ZERO), effects=tuple(effects.get(asset, ())), is_busy=asset in busy,
+            may_be_held=asset in held, stream=said.get(asset),
         )
         for asset in totals.keys() | effects.keys() | busy
-    }
+    }  # fmt: skip
     before = {asset: frozenset(map(Decimal, distances)) for asset, distances in earlier.items()}
     return compare.compare_balances(read, ours, theirs, earlier=before)
 
 
+def _positions(snapshot: Snapshot) -> facts.Comparison:
+    read = reading(snapshot)
+    held = _positions_at_opening(snapshot.account_id)
+    busy = _busy_symbols(snapshot, read.unseen_after)
+    young = Fill.objects.filter(
+        Q(executed_at__gt=read.settled_before) | Q(recorded_at__gt=read.settled_before), account_id=snapshot.account_id
+    )
+    busy |= set(young.values_list("symbol", flat=True))
+    for row in Position.objects.filter(account_id=snapshot.account_id, symbol__contains=":"):
+        held[row.symbol] = held.get(row.symbol, facts.ZERO) + row.quantity
+    named = held.keys() | {symbol for symbol in busy if symbols.split(symbol).is_contract}
+    ours = {
+        symbol: facts.OurPosition(quantity=held.get(symbol, facts.ZERO), is_settled=symbol not in busy)
+        for symbol in named
+    }
+    return compare.compare_positions(ours, [facts.position_report(row) for row in snapshot.rows])
+
+
+def _positions_at_opening(account_code: str) -> dict[str, Decimal]:
+    # Ours are counted from the opening on: what was held before stands in the snapshot taken then.
+    opening = Snapshot.objects.filter(account_id=account_code, surface=Surface.POSITIONS, reason="opening")
+    first = opening.order_by("taken_at").first()
+    reports = [facts.position_report(row) for row in first.rows] if first else []
+    return {report.symbol: report.quantity for report in reports}
+
+
+def _transfers(snapshot: Snapshot) -> facts.Comparison:
+    theirs = [transfers.transfer_report(row) for row in snapshot.rows]
+    own = Transfer.objects.filter(account_id=snapshot.account_id)
+    found = {row.id: row for row in own.filter(venue_transfer_id__in={row.venue_transfer_id for row in theirs})}
+    if snapshot.window_from:
+        found |= {row.id: row for row in own.filter(occurred_at__gte=snapshot.window_from - transfers.TWICE_WITHIN)}
+    ours = [
+        transfers.OurTransfer(
+            id=str(row.id), kind=row.kind, venue_transfer_id=row.venue_transfer_id, asset=row.asset, amount=row.amount,
+            fee=row.fee, symbol=row.symbol, reference=row.reference, occurred_at=row.occurred_at,
+            recorded_at=row.recorded_at,
+        )
+        for row in found.values()
+    ]  # fmt: skip
+    return transfers.compare_transfers(
+        reading(snapshot),
+        ours,
+        theirs,
+        before_opening=_transfers_before_opening(snapshot.account_id),
+        since=snapshot.account.opened_at or snapshot.taken_at,
+    )
+
+
+def _transfers_before_opening(account_code: str) -> set[tuple[str, str, str]]:
+    opening = Snapshot.objects.filter(account_id=account_code, surface=Surface.TRANSFERS, reason="opening")
+    first = opening.order_by("taken_at").first()
+    return {(row["kind"], row["venue_transfer_id"], row["asset"]) for row in first.rows} if first else set()
+
+
 def _totals(account_code: str, since: datetime) -> tuple[dict[str, Decimal], dict[str, list[facts.Effect]]]:
-    # One statement, so that a fill booked meanwhile is in both parts or in neither.
+    # One statement, so that a fill or a transfer booked meanwhile is in both parts or in neither.
     balances = Balance.objects.filter(account_id=account_code)
     postings = Posting.objects.filter(
         Q(fill__executed_at__gt=since) | Q(fill__recorded_at__gt=since),
@@ -161,12 +234,20 @@ def _totals(account_code: str, since: datetime) -> tuple[dict[str, Decimal], dic
         fill__account_id=account_code,
         fill__executed_at__gt=since - CLOCKS_APART_MAX,
     )
+    moved = Transfer.objects.filter(
+        Q(occurred_at__gt=since) | Q(recorded_at__gt=since),
+        account_id=account_code,
+        occurred_at__gt=since - MOVED_LATE_MAX,
+    )
     never = Value(None, output_field=DateTimeField())
     rows = balances.annotate(at=never, known_at=never).values_list("asset", "total", "at", "known_at", "id")
     young = postings.values_list("asset", "amount", "fill__executed_at", "fill__recorded_at", "id")
+    late = moved.annotate(nothing=Value(0, output_field=BigIntegerField())).values_list(
+        "asset", "amount", "occurred_at", "recorded_at", "nothing"
+    )
     totals: dict[str, Decimal] = {}
     effects: dict[str, list[facts.Effect]] = defaultdict(list)
-    for asset, amount, at, known_at, _ in rows.union(young, all=True):
+    for asset, amount, at, known_at, _ in rows.union(young, late, all=True):
         if at is None:
             totals[asset] = amount
         else:
@@ -175,12 +256,15 @@ def _totals(account_code: str, since: datetime) -> tuple[dict[str, Decimal], dic
 
 
 def _busy_assets(snapshot: Snapshot, until: datetime) -> set[str]:
+    return {asset for symbol in _busy_symbols(snapshot, until) for asset in symbols.split(symbol).moved}
+
+
+def _busy_symbols(snapshot: Snapshot, until: datetime) -> set[str]:
     unproven = Attempt.objects.filter(account_id=snapshot.account_id, outcome__in=["", "unknown"], resolved_at=None)
     since = OrderEvent.objects.filter(
         account_id=snapshot.account_id, sequence__gt=snapshot.event_sequence, recorded_at__lte=until
     )
-    symbols = {*unproven.values_list("order__symbol", flat=True), *since.values_list("order__symbol", flat=True)}
-    return {asset for symbol in symbols for asset in ledger.assets_of(symbol)}
+    return {*unproven.values_list("order__symbol", flat=True), *since.values_list("order__symbol", flat=True)}
 
 
 def _unsettled(account_code: str) -> set[object]:
