@@ -14,6 +14,7 @@ from orders.models import AccountLease, Order
 from project.lib import access, clock, pages
 from reconciliation.models import Coverage
 from risk import halts
+from venues import probes
 from venues import queries as venue_queries
 from venues.forms import NewKey
 from venues.models import Account
@@ -33,20 +34,19 @@ def _state(account: Account) -> dict[str, Any]:
 
 
 def _keys(account: Account) -> dict[str, Any]:
-    return {"keys": account.credentials.order_by("-version")[:10]}
+    return {"keys": account.credentials.order_by("-version")[:10], "waivable": probes.WAIVABLE}
 
 
 def _books(account: Account) -> dict[str, Any]:
-    alive = [status.value for status in states.ALIVE]
     return {
         "balances": order_queries.balances({"account": account.code}),
-        "open_orders": Order.objects.filter(account=account, status__in=alive).order_by("-created_at", "id")[
-            :OPEN_ORDERS_MAX
-        ],
+        "open_orders": Order.objects.filter(account=account, status__in=states.ALIVE_WORDS).order_by(
+            "-created_at", "id"
+        )[:OPEN_ORDERS_MAX],
     }
 
 
-PARTS: dict[str, Any] = {"state": _state, "keys": _keys, "books": _books}
+PARTS: dict[str, Any] = {"state": _state, "keys": _keys, "books": _books, "draining": lambda account: {}}
 
 
 @pages.page()

@@ -19,6 +19,9 @@ wsgi = get_wsgi_application()  # sets Django up; what follows needs that
 from django.conf import settings
 
 from project import routing
+from venues import key_providers
+
+key_providers.refuse_where_keys_are_only_sealed()
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]

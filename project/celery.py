@@ -19,6 +19,7 @@ django.setup()
 from django.conf import settings  # noqa: E402  the app registry must be ready before the jobs are imported
 
 from project import schedule  # noqa: E402
+from project.prompting import Prompting  # noqa: E402
 
 TASK = "project.perform"
 TRANSPORT_OPTIONS: dict[str, dict[str, Any]] = {
@@ -75,3 +76,9 @@ for name in QUIET_LOGGERS:
 @signals.setup_logging.connect(weak=False)
 def keep_our_logging(**_: object) -> None:
     """Leave logging as the settings made it; Celery would replace the handlers that redact."""
+
+
+@signals.worker_ready.connect(weak=False)
+def compare_at_once(**_: object) -> None:
+    """Look as soon as there is something to compare; beat only reminds."""
+    Prompting().start()

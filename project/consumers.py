@@ -66,7 +66,8 @@ class ConsoleConsumer(AsyncWebsocketConsumer):
         try:
             while True:
                 try:
-                    frame = await asyncio.wait_for(self.socket.queue.get(), max(0.0, check_at - loop.time()))  # type: ignore[union-attr]
+                    async with asyncio.timeout_at(check_at):
+                        frame = await self.socket.queue.get()  # type: ignore[union-attr]
                     await self.send(frame)
                 except TimeoutError:
                     pass

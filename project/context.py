@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db.models import Value
 from django.http import HttpRequest
 
 from orders.models import DeadLetter
 from project.lib import feed
-from reconciliation.models import Break
+from reconciliation import queue
 from risk import halts
-from venues.models import Venue
+from risk.models import Approval
+from venues.models import ErrorCase, Venue
 
 # label, address, what is counted beside it
 NAVIGATION = (
     ("Overview", "/", ""),
     ("Orders", "/orders/", ""),
     ("Fills", "/fills/", ""),
+    ("Transfers", "/transfers/", ""),
     ("Positions", "/positions/", ""),
     ("Balances", "/balances/", ""),
+    ("Portfolio", "/portfolio/", ""),
     ("Dead letters", "/dead-letters/", "dead_letters"),
     ("Breaks", "/breaks/", "breaks"),
+    ("Approvals", "/approvals/", "approvals"),
+    ("Error codes", "/error-codes/", "error_cases"),
     ("Reconciliation", "/reconciliation/", ""),
     ("Venues", "/venues/", ""),
     ("Accounts", "/accounts/", ""),
     ("Risk", "/risk/", "halts"),
     ("Audit", "/audit/", ""),
 )
-NEED_A_PERSON = (Break.Status.OPEN, Break.Status.INVESTIGATING)
 
 
 def console(request: HttpRequest) -> dict[str, Any]:
@@ -38,9 +44,13 @@ def console(request: HttpRequest) -> dict[str, Any]:
     if user is None or not user.is_authenticated:
         return {"version": settings.VERSION}
     in_force = halts.in_force()
+    open_letters = DeadLetter.objects.filter(status=DeadLetter.Status.OPEN).values_list(Value("dead_letters"))
+    open_cases = ErrorCase.objects.filter(decision=None).values_list(Value("error_cases"))
+    pending = Approval.objects.filter(status=Approval.Status.PENDING).values_list(Value("approvals")).order_by()
+    waiting = open_letters.order_by().union(open_cases.order_by(), pending, all=True)
     counts = {
-        "dead_letters": DeadLetter.objects.filter(status=DeadLetter.Status.OPEN).count(),
-        "breaks": Break.objects.filter(status__in=NEED_A_PERSON).count(),
+        **Counter(name for (name,) in waiting),
+        "breaks": queue.open_count(),
         "halts": len(in_force),
     }
     seq = getattr(request, "feed_seq", None)

@@ -88,7 +88,8 @@ class Hub:
         try:
             while True:
                 try:
-                    await asyncio.wait_for(self._poked.wait(), POLL_SECONDS)
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._poked.wait()
                 except TimeoutError:
                     pass
                 self._poked.clear()

@@ -11,7 +11,7 @@ from django.db.models import Model, QuerySet
 from project.lib import clock
 from project.lib.models import FeedEntry, ScheduleSlot
 from reconciliation.models import Run
-from venues.models import Account, RawFrame, Snapshot, Surface
+from venues.models import Account, HealthSample, RawFrame, Snapshot, StreamSession, Surface
 
 logger = logging.getLogger(__name__)
 BATCH = 5_000
@@ -28,10 +28,13 @@ def prune() -> dict[str, int]:
     now = clock.now()
     raw_before = now - timedelta(days=settings.RETENTION_DAYS["raw_frames"])
     feed_before = now - timedelta(days=settings.RETENTION_DAYS["feed"])
+    health_before = now - timedelta(days=settings.RETENTION_DAYS["health"])
     quiet_runs = Run.objects.filter(trigger="schedule", opened=0, closed=0, requested_at__lt=feed_before)
     gone = {
         "raw_frames": _delete(RawFrame.objects.filter(received_at__lt=raw_before)),
+        "stream_sessions": _delete(StreamSession.objects.filter(ended_at__lt=feed_before)),
         "feed": _delete(FeedEntry.objects.filter(at__lt=feed_before)),
+        "health": _delete(HealthSample.objects.filter(at__lt=health_before)),
         "slots": _delete(ScheduleSlot.objects.filter(slot_at__lt=now - timedelta(days=SLOT_DAYS))),
         "runs": _delete(quiet_runs),
         "snapshots": sum(

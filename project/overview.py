@@ -12,8 +12,12 @@ from orders import states
 from orders.models import DeadLetter, Fill, Order
 from project.lib import clock
 from project.lib.models import AuditEntry
-from reconciliation.models import Break, Coverage, Run
-from venues.models import Account, AccountStatus, Credential, Venue
+from reconciliation import queue
+from reconciliation.models import Break, Coverage, Run, too_old
+from risk.models import Approval
+from venues import standing
+from venues.models import Account, AccountStatus, Credential, Surface, Venue
+from venues.standing import Standing
 
 RECENTLY = timedelta(minutes=5)
 
@@ -28,31 +32,34 @@ class Step:
 
 
 def needs_a_person() -> dict[str, Any]:
-    """Return what waits for a decision: dead letters with money at risk per asset, breaks, held orders."""
+    """Return what waits for a decision: dead letters with money at risk per asset, breaks, approvals."""
     letters = DeadLetter.objects.filter(status=DeadLetter.Status.OPEN)
     by_asset = list(
         letters.values("money_at_risk_asset").annotate(
             count=Count("id"), total=Sum("money_at_risk"), oldest=Min("created_at")
         )
     )
-    waiting = Break.objects.filter(status__in=[Break.Status.OPEN, Break.Status.INVESTIGATING])
-    found = waiting.aggregate(count=Count("id"), oldest=Min("first_seen_at"))
-    suspected = Break.objects.filter(status=Break.Status.SUSPECTED).count()
+    waiting = queue.needs_a_person(clock.now())
+    found = Break.objects.exclude(status=Break.Status.RESOLVED).aggregate(
+        count=Count("id", filter=waiting),
+        oldest=Min("first_seen_at", filter=waiting),
+        suspected=Count("id", filter=Q(status=Break.Status.SUSPECTED)),
+    )
     return {
         "dead_letters": sum(row["count"] for row in by_asset),
         "dead_letters_oldest": min((row["oldest"] for row in by_asset), default=None),
         "at_risk": [(row["total"], row["money_at_risk_asset"]) for row in by_asset],
         "breaks": found["count"],
         "breaks_oldest": found["oldest"],
-        "suspected": suspected,
+        "suspected": found["suspected"],
+        "approvals": Approval.objects.filter(status=Approval.Status.PENDING).count(),
     }
 
 
 def trading_now() -> dict[str, Any]:
     """Count living orders by state, and the orders and fills of the last five minutes."""
     since = clock.now() - RECENTLY
-    alive = [status.value for status in states.ALIVE]
-    rows = Order.objects.filter(Q(status__in=alive)).values_list("status").annotate(count=Count("id"))
+    rows = Order.objects.filter(Q(status__in=states.ALIVE_WORDS)).values_list("status").annotate(count=Count("id"))
     counts: dict[str, int] = dict(rows)
     recent = Order.objects.filter(created_at__gte=since).aggregate(
         orders=Count("id"), refused=Count("id", filter=Q(status__in=["denied", "rejected"]))
@@ -73,6 +80,12 @@ def accounts() -> QuerySet[Account]:
     return Account.objects.select_related("venue", "lease").prefetch_related("channels").order_by("venue_id", "code")
 
 
+def accounts_and_venues() -> list[tuple[Account, datetime | None, Standing | None]]:
+    """Return every account, when its venue was last heard, and how that venue stands."""
+    stands = standing.standings()
+    return [(account, stream_age(account), stands.get(account.venue_id)) for account in accounts()]
+
+
 def stream_age(account: Account) -> datetime | None:
     """Return when the account's venue was last heard on any channel."""
     heard = [channel.last_success_at for channel in account.channels.all() if channel.last_success_at]
@@ -80,10 +93,21 @@ def stream_age(account: Account) -> datetime | None:
 
 
 def coverage_summary() -> dict[str, int]:
-    """Count the surfaces per state of proof; what a venue does not offer is not counted as missing."""
-    counts = dict(Coverage.objects.values_list("status").annotate(count=Count("id")))
-    wanted = {status: counts.get(status, 0) for status in ("proved", "stale", "failed", "never")}
-    return {**wanted, "total": sum(wanted.values())}
+    """Count the surfaces of all accounts per state of proof; what has no row was never checked, what is too old is stale.
+
+    What a venue does not offer is `unsupported`: neither proved nor missing, and not in `total`.
+    """
+    status, old = Coverage.Status, too_old(clock.now(), "coverage__")
+    proved, unknown = Q(coverage__status=status.PROVED), Q(coverage__proved_at=None)
+    rows = Account.objects.aggregate(
+        accounts=Count("pk", distinct=True),
+        proved=Count("coverage", filter=proved & ~old & ~unknown),
+        stale=Count("coverage", filter=Q(coverage__status=status.STALE) | proved & (old | unknown)),
+        failed=Count("coverage", filter=Q(coverage__status=status.FAILED)),
+        unsupported=Count("coverage", filter=Q(coverage__status=status.UNSUPPORTED)),
+    )
+    cells = rows.pop("accounts") * len(Surface)
+    return {**rows, "never": cells - sum(rows.values()), "total": cells - rows["unsupported"]}
 
 
 def last_runs() -> QuerySet[Run]:
@@ -102,7 +126,7 @@ def first_steps() -> list[Step]:
         return []
     venue = Venue.objects.order_by("created_at").first()
     account = Account.objects.order_by("created_at").first()
-    key = Credential.objects.filter(is_active=True).exists()
+    key = Credential.objects.filter(state="active").exists()
     active = Account.objects.filter(status=AccountStatus.READY).exists()
     place = f"/accounts/{account.code}/" if account else "/accounts/"
     return [

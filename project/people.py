@@ -22,6 +22,7 @@ WHAT_A_ROLE_MAY = (
     ("admin", "everything, people and the live switch included"),
     ("operator", "venues, accounts, keys, reconciliation runs, orders"),
     ("risk", "halts, limits, dead letters, breaks"),
+    ("approver", "approve or refuse what somebody else has requested"),
     ("trader", "orders"),
     ("viewer", "look at everything, change nothing"),
 )

@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from django.conf import settings
 from django.db import connection
 
-from project import maintenance
+from orders import draining, error_cases
+from project import decisions, maintenance
 from project.lib import clock, logs
-from reconciliation import anomalies, coverage, runs
+from reconciliation import anomalies, coverage, resolutions, runs
+from venues import standing
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +31,13 @@ class Job:
 JOBS: dict[str, Job] = {
     "reconciliation.advance": Job(seconds=1, function=runs.advance),
     "reconciliation.anomalies": Job(seconds=1, function=anomalies.open_breaks),
+    "reconciliation.snoozed": Job(seconds=5, function=resolutions.wake_due),
+    "orders.error_cases": Job(seconds=1, function=error_cases.gather),
+    "orders.draining": Job(seconds=2, function=draining.settle),
+    "venues.health": Job(seconds=standing.SAMPLE_SECONDS, function=standing.sample),
     "reconciliation.sweeps": Job(seconds=max(int(settings.RECONCILIATION_SECONDS), 1), function=runs.record_sweeps),
     "reconciliation.coverage": Job(seconds=5, function=coverage.refresh),
+    "approvals.settle": Job(seconds=5, function=decisions.settle),
     "maintenance.retention": Job(seconds=3600, function=maintenance.prune),
 }
 ASK_SECONDS_MAX = 60  # a rare job is asked for this often, so that a restart every half hour does not starve it

@@ -24,6 +24,7 @@ PEOPLE = {
     "admin": ("admin", "everything, and the only one who may waive a probe or go live"),
     "olivia": ("operator", "venues, accounts, keys, orders"),
     "ravi": ("risk", "halts, limits, dead letters, breaks"),
+    "amira": ("approver", "approves or refuses what another person has requested"),
     "vera": ("viewer", "reads everything, changes nothing"),
 }
 
@@ -65,7 +66,8 @@ def first_token(file: str, label: str, username: str, role: str) -> str:
 
 def demo_venues() -> None:
     """Make the two paper venues and their accounts, with keys, and ask for their activation. Nothing is made twice."""
-    for exchange, (api_key, secret) in defaults.KEYS.items():
+    for exchange in defaults.EXCHANGES:
+        api_key, secret = defaults.KEYS[exchange]
         code = f"paper-{exchange}"
         if not Venue.objects.filter(code=code).exists():
             accounts.create_venue(

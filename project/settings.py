@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -47,9 +48,14 @@ def _database(url: str) -> dict[str, Any]:
             "SQLite changes numeric(38,18) values on a round trip. Use postgres://user:password@host:5432/name."
         )
     query = parse_qs(parts.query)
-    options: dict[str, Any] = {"application_name": f"gapless-{ROLE}", "options": "-c synchronous_commit=on"}
-    if os.environ.get("GAPLESS_TEST_CLUSTER"):
-        options["options"] = "-c synchronous_commit=off"
+    session = {"synchronous_commit": "off" if os.environ.get("GAPLESS_TEST_CLUSTER") else "on"}
+    if ROLE == "executor":
+        # it touches rows by key alone: a plan made while the tables were small must not scan them later
+        session["enable_seqscan"] = "off"
+    options: dict[str, Any] = {
+        "application_name": f"gapless-{ROLE}",
+        "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
+    }
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "gapless",
@@ -194,6 +200,13 @@ SPECTACULAR_SETTINGS = {
 LIVE_ALLOWED = _flag("GAPLESS_LIVE", False)
 CUSTOM_URLS_ALLOWED = _flag("GAPLESS_CUSTOM_URLS", EMBEDDED)
 PAPER_URL = os.environ.get("GAPLESS_PAPER_URL", "http://127.0.0.1:8900")
+# Where custom addresses are allowed all roles share a machine and its user; elsewhere each has its own secrets.
+IS_PRODUCTION = not (EMBEDDED or CUSTOM_URLS_ALLOWED)
+EXECUTOR_KEY_PROVIDER = os.environ.get("GAPLESS_KEY_PROVIDER", "file")
+EXECUTOR_PRIVATE_KEY = os.environ.get("GAPLESS_EXECUTOR_PRIVATE_KEY", "")
+# Executors that leave through the same address share its limits: one name per address.
+ADDRESS_GROUP = os.environ.get("GAPLESS_ADDRESS_GROUP", "")
+KEYS_NEED_IP_RESTRICTION = _flag("GAPLESS_KEYS_NEED_IP_RESTRICTION", False)
 EXECUTOR_PRIVATE_KEY_FILE = Path(
     os.environ.get("GAPLESS_EXECUTOR_PRIVATE_KEY_FILE", GAPLESS_HOME / "secrets" / "executor-private-key.pem")
 )
@@ -212,23 +225,50 @@ EXECUTOR = {
     "fills_seconds": _seconds("GAPLESS_FILLS_SECONDS", 30),
     "fills_overlap_seconds": _seconds("GAPLESS_FILLS_OVERLAP_SECONDS", 300),
     "balances_seconds": _seconds("GAPLESS_BALANCES_SECONDS", 60),
+    "probe_seconds": _seconds("GAPLESS_PROBE_SECONDS", 6 * 3600),
     "markets_seconds": _seconds("GAPLESS_MARKETS_SECONDS", 3600),
 }
 RECONCILIATION_SECONDS = _seconds("GAPLESS_RECONCILIATION_SECONDS", 10)
+# A change worth more than this needs a second person; what nobody can value counts as worth more.
+APPROVAL_USD = Decimal(os.environ.get("GAPLESS_APPROVAL_USD", "1000"))
+APPROVAL_HOURS = _seconds("GAPLESS_APPROVAL_HOURS", 24)
+# How long a decider's password, once confirmed, holds for further decisions in the same session; 0 asks for none.
+APPROVAL_PASSWORD_SECONDS = _seconds("GAPLESS_APPROVAL_PASSWORD_SECONDS", 300)
+# From how many USD on a difference is how bad; below the last it is low. Written "critical,high,medium".
+RECONCILIATION_SEVERITY_USD = dict(
+    zip(
+        ("critical", "high", "medium"),
+        map(Decimal, os.environ.get("GAPLESS_SEVERITY_USD", "10000,1000,10").split(",")),
+        strict=True,
+    )
+)
+# Within how many minutes of the first sight somebody must have decided about a difference.
+RECONCILIATION_SLA_MINUTES = dict(
+    zip(
+        ("critical", "high", "medium", "low"),
+        map(int, os.environ.get("GAPLESS_RECONCILIATION_SLA_MINUTES", "15,60,480,4320").split(",")),
+        strict=True,
+    )
+)
+# Signs evidence bundles; whoever can read it can sign as this installation.
+EVIDENCE_KEY_FILE = Path(os.environ.get("GAPLESS_EVIDENCE_KEY_FILE", GAPLESS_HOME / "secrets" / "evidence-key.pem"))
 RETENTION_DAYS = {
     "raw_frames": _seconds("GAPLESS_RETENTION_RAW_DAYS", 14),
     "feed": _seconds("GAPLESS_RETENTION_FEED_DAYS", 30),
+    "health": _seconds("GAPLESS_RETENTION_HEALTH_DAYS", 30),
 }
 
 # --- worker and beat -----------------------------------------------------------------------------------------------
 BROKER_URL = os.environ.get("BROKER_URL", "memory://")
 
+LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO")
+_LIBRARIES = {"level": LOG_LEVEL if LOG_LEVEL == "DEBUG" else "WARNING"}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"secrets": {"()": "project.lib.logs.SecretFilter"}},
     "formatters": {"json": {"()": "project.lib.logs.JsonFormatter", "role": ROLE}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["secrets"]}},
-    "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL", "INFO")},
-    "loggers": {"ccxt": {"level": "WARNING"}, "daphne": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {"ccxt": _LIBRARIES, "daphne": _LIBRARIES, "urllib3": _LIBRARIES},
 }

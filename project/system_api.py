@@ -25,12 +25,13 @@ from reconciliation.models import Break, Coverage, Run
 from venues.models import Account, AccountStatus
 
 RESOURCES = (
-    "venues", "accounts", "orders", "fills", "positions", "balances", "ledger", "breaks", "dead-letters", "coverage",
-    "reconciliations", "halts", "instruments", "events", "tokens", "schema",
+    "venues", "accounts", "orders", "fills", "transfers", "positions", "balances", "portfolio", "ledger", "breaks", "dead-letters", "coverage",
+    "reconciliations", "halts", "error-cases", "error-decisions", "rules", "maintenance-windows", "reactions", "firings",
+    "instruments", "capabilities", "stream-sessions", "events", "tokens", "schema",
 )  # fmt: skip
 TOPICS = (
-    "orders", "fills", "positions", "balances", "ledger", "breaks", "dead_letters", "venues", "accounts", "coverage",
-    "runs", "halts", "tokens",
+    "orders", "fills", "transfers", "positions", "balances", "ledger", "breaks", "dead_letters", "venues", "accounts", "coverage",
+    "runs", "rules", "halts", "tokens", "approvals",
 )  # fmt: skip
 FEED_LIMIT, FEED_LIMIT_MAX = 100, 1000
 

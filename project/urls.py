@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from project import accounts, audits, health, people, views
+from project import accounts, approval_views, audits, health, people, views
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
@@ -15,6 +15,10 @@ urlpatterns = [
     path("", views.home, name="overview"),
     path("live/frame/", views.frame, name="frame"),
     path("accounts/<slug:code>/", accounts.account, name="account"),
+    path("approvals/", approval_views.index, name="approvals"),
+    path("approvals/<uuid:approval_id>/", approval_views.detail, name="approval"),
+    path("approvals/<uuid:approval_id>/decision/", approval_views.decide, name="approval_decide"),
+    path("approvals/<uuid:approval_id>/withdrawal/", approval_views.withdraw, name="approval_withdraw"),
     path("audit/", audits.log, name="audit"),
     path("settings/people/", people.people, name="people"),
     path("settings/people/<int:person_id>/", people.change, name="person_change"),

@@ -11,6 +11,7 @@ from django.shortcuts import render
 
 from project import overview
 from project.lib import audit, feed, pages
+from risk import reactions
 
 
 class SignIn(LoginView):
@@ -38,7 +39,8 @@ class SignOut(LogoutView):
 
 PARTS: dict[str, Any] = {
     "person": lambda: {"person": overview.needs_a_person(), "trading": overview.trading_now()},
-    "venues": lambda: {"accounts": [(account, overview.stream_age(account)) for account in overview.accounts()]},
+    "alerts": lambda: {"firings": list(reactions.standing())},
+    "venues": lambda: {"accounts": overview.accounts_and_venues()},
     "proof": lambda: {"coverage": overview.coverage_summary(), "runs": list(overview.last_runs())},
     "changes": lambda: {"changes": list(overview.recent_changes())},
     "steps": lambda: {"steps": overview.first_steps()},

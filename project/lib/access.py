@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Q
 from django.http import HttpRequest
 
 from project.lib.models import ApiToken
 
-ROLES = ("admin", "operator", "risk", "trader", "viewer")
+ROLES = ("admin", "operator", "risk", "approver", "trader", "viewer")
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 EVERYBODY = frozenset(ROLES)
 
@@ -21,11 +23,20 @@ WRITERS: dict[str, frozenset[str]] = {
     "venues": frozenset({"operator"}),
     "accounts": frozenset({"operator"}),
     "keys": frozenset({"operator"}),
+    "waivers": frozenset({"risk"}),
     "reconciliations": frozenset({"operator"}),
     "halts": frozenset({"risk"}),
     "limits": frozenset({"risk"}),
     "breaks": frozenset({"risk"}),
+    "rules": frozenset({"risk"}),
+    "statements": frozenset({"operator", "risk"}),
+    "approvals": frozenset({"approver"}),
+    # Who may decide is judged where it is decided, so that an attempt is on record; anybody may withdraw their own.
+    "decisions": EVERYBODY,
     "dead_letters": frozenset({"risk"}),
+    "error_decisions": frozenset({"risk"}),
+    "reactions": frozenset({"risk"}),
+    "maintenance": frozenset({"operator", "risk"}),
     "tokens": EVERYBODY,
     "live": frozenset(),
 }
@@ -33,9 +44,10 @@ WRITERS: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who is asking: the name for the audit log, the roles, and the accounts (None means all)."""
+    """Who is asking: the name for the audit log, the person behind it, the roles, the accounts (None means all)."""
 
     actor: str
+    person: str
     roles: frozenset[str]
     accounts: frozenset[str] | None
     is_read_only: bool = False
@@ -64,6 +76,13 @@ def roles_of(user: AbstractBaseUser | AnonymousUser, group_names: Iterable[str] 
     return frozenset(names | {"admin"}) if getattr(user, "is_superuser", False) else frozenset(names)
 
 
+def has_another(roles: Iterable[str], name: str) -> bool:
+    """Say whether anybody but the person named may sign in or use tokens with one of these roles."""
+    people = get_user_model()._default_manager.filter(is_active=True).exclude(username=name)
+    found = Q(groups__name__in=list(roles))
+    return people.filter(found | Q(is_superuser=True) if "admin" in roles else found).exists()
+
+
 def caller(request: HttpRequest) -> Caller:
     """Return who is asking, worked out once per request. Takes a Django request or a REST framework one."""
     known: Caller | None = getattr(request, "gapless_caller", None)
@@ -76,9 +95,11 @@ def caller(request: HttpRequest) -> Caller:
 def _caller(request: HttpRequest) -> Caller:
     token = getattr(request, "auth", None)
     if not isinstance(token, ApiToken):
-        return Caller(actor=request.user.get_username(), roles=roles_of(request.user), accounts=None)
+        name = request.user.get_username()
+        return Caller(actor=name, person=name, roles=roles_of(request.user), accounts=None)
     return Caller(
         actor=f"token:{token.label}",
+        person=token.user.get_username(),
         roles=roles_of(token.user, getattr(token, "group_names", None)),
         accounts=frozenset(token.accounts) or None,
         is_read_only=token.is_read_only,

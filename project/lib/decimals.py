@@ -71,6 +71,11 @@ def floor_to(number: Decimal, step: Decimal) -> Decimal:
     return number if step == 0 else CONTEXT.divide_int(number, step) * step
 
 
+def price_to(price: Decimal, step: Decimal, side: str) -> Decimal:
+    """Round a price onto the grid of step so that it never costs more than was meant: a buy never up, a sell never down."""
+    return floor_to(price, step) if side == "buy" else ceil_to(price, step)
+
+
 def ceil_to(number: Decimal, step: Decimal) -> Decimal:
     """Round away from zero onto the grid of step."""
     down = floor_to(number, step)

@@ -98,6 +98,11 @@ class Armed:
         else:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def is_on(self, point: str) -> bool:
+        """Say whether there is a rule for a point."""
+        with self._lock:
+            return point in self._current()
+
     def _current(self) -> Mapping[str, Rule]:
         if self._file is not None:
             try:
@@ -126,6 +131,11 @@ def reach(point: str) -> None:
     """Pass a named place. Nothing happens there unless a test build has switched the point on."""
     if _armed is not None:
         _armed.reach(point)
+
+
+def is_on(point: str) -> bool:
+    """Say whether a test build has switched a point on: for places that must be made before they can be passed."""
+    return _armed is not None and _armed.is_on(point)
 
 
 def verify(environment: Mapping[str, str] = os.environ) -> None:

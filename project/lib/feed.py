@@ -23,6 +23,8 @@ Result = TypeVar("Result")
 RETRIED_SQLSTATES = {"40P01", "40001"}
 FEED_CHANNEL = "gapless_feed"
 WORK_CHANNEL = "gapless_work"
+COMPARE_CHANNEL = "gapless_compare"
+_COMPARE = "@compare"  # among the accounts to wake: no account has such a code
 _NOTIFY = "SELECT pg_notify($1, $2)"
 
 
@@ -112,7 +114,8 @@ def send(signals: Signals) -> None:
     if signals.has_news:
         flush.add(_NOTIFY, [FEED_CHANNEL.encode(), b"news"])
     for account in sorted(signals.wakes):
-        flush.add(_NOTIFY, [WORK_CHANNEL.encode(), account.encode()])
+        channel = COMPARE_CHANNEL if account == _COMPARE else WORK_CHANNEL
+        flush.add(_NOTIFY, [channel.encode(), account.encode()])
     if not flush.statements:
         return
     try:
@@ -166,6 +169,11 @@ def announce(
 def wake(account: str) -> None:
     """Wake the executor that owns the account once the current transaction is committed."""
     _pending.wakes.add(account)
+
+
+def wake_comparison() -> None:
+    """Wake the workers once the current transaction is committed: something was read or noted that they compare."""
+    _pending.wakes.add(_COMPARE)
 
 
 def head() -> int:

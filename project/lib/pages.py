@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,10 +24,11 @@ from django.template.loader import render_to_string
 from django.utils.dateparse import parse_datetime
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from project.lib import access, feed, ids
+from project.lib import access, decimals, feed, ids
 
 View = Callable[..., HttpResponseBase]
 PAGE_ROWS = 100
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
 NOT_FILTERS = frozenset({"fragment", "before", "after", "format"})
 
 
@@ -194,10 +196,8 @@ def csv_answer(name: str, head: Sequence[str], rows: Iterable[Sequence[object]])
 
 def harmless(value: object) -> str:
     """Return a cell's text with a leading quote where a spreadsheet would take it for a formula; numbers stay numbers."""
-    text = "" if value is None else str(value)
-    if text[:1] in {"=", "+", "-", "@", "\t", "\r"} and not isinstance(value, int | Decimal):
-        return f"'{text}"
-    return text
+    text = "" if value is None else decimals.write(value) or "" if isinstance(value, Decimal) else str(value)
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} and not _NUMBER.fullmatch(text) else text
 
 
 class _Line:

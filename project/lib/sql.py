@@ -7,13 +7,14 @@ import select
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import connection
 from psycopg import pq
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _prepared: WeakKeyDictionary[psycopg.Connection[Any], dict[str, bytes]] = WeakKeyDictionary()
 
 
@@ -27,7 +28,7 @@ class Table:
     def values(self, rows: Iterable[Any]) -> list[bytes]:
         """Return the rows as one array literal per column."""
         take = attrgetter(*(attribute for attribute, _, _ in self.columns))
-        listed = zip(*map(take, rows), strict=True)
+        listed = list(zip(*map(take, rows), strict=True)) or [()] * len(self.columns)
         return [array(values, kind) for values, (_, _, kind) in zip(listed, self.columns, strict=True)]
 
     def read(self, alias: str = "") -> str:
@@ -77,6 +78,8 @@ def table(name: str, **columns: str) -> Table:
 
 def array(values: Iterable[Any], kind: str) -> bytes:
     """Return a PostgreSQL array literal: a column of many rows as one parameter."""
+    if kind == "text" and (plain := _plain_texts(values := list(values))) is not None:
+        return plain
     write = _WRITERS.get(kind, str)
     return ("{" + ",".join(["NULL" if value is None else write(value) for value in values]) + "}").encode()
 
@@ -204,8 +207,18 @@ def _text(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def _plain_texts(values: list[str | None]) -> bytes | None:
+    """Return the array of texts that need no escaping, or None where one does or is NULL."""
+    if None in values:
+        return None
+    joined = '","'.join(cast(list[str], values))
+    if "\\" in joined or joined.count('"') != 2 * max(len(values) - 1, 0):
+        return None
+    return f'{{"{joined}"}}'.encode() if values else b"{}"
+
+
 def _json(value: Any) -> str:
-    return _text(json.dumps(value, separators=(",", ":")))
+    return _text(_encode(value))
 
 
 def _bool(value: bool) -> str:

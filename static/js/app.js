@@ -106,6 +106,14 @@ const Gapless = window.Gapless = {
     next?.setAttribute("data-current", "");
     next?.scrollIntoView({ block: "nearest" });
   }
+  // A key of the page itself: marked in the markup, it focuses a field, or presses a button on what is selected.
+  function press(key) {
+    const target = document.querySelector(`[data-key="${key}"]`);
+    if (!target || target.disabled) return;
+    if (target.closest("[data-selection-bar]") && !document.querySelector("input[data-select]:checked")) keys.x();
+    for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    if (target.matches("button, a")) { if (target.checkVisibility()) target.click(); } else target.focus();
+  }
   const keys = {
     "/": () => document.querySelector("[data-filter]")?.focus(),
     "?": () => document.getElementById("help")?.showModal(),
@@ -113,6 +121,7 @@ const Gapless = window.Gapless = {
     p: () => clicks.pause(),
     j: () => step(1),
     k: () => step(-1),
+    ...Object.fromEntries(["a", "e", "s"].map((key) => [key, () => press(key)])),
     x: () => current()?.querySelector("input[data-select]")?.click(),
     Enter: () => { if (document.activeElement === document.body && current()) location.assign(current().dataset.href); },
   };

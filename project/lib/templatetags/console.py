@@ -17,14 +17,17 @@ TONES: dict[str, str] = {
     "new": "muted", "probing": "accent", "recovering": "accent", "ready": "ok", "reducing": "warn", "halted": "danger",
     "disabled": "muted",
     "closed": "ok", "half_open": "warn", "open": "danger",
-    "suspected": "warn", "investigating": "danger", "resolved": "ok",
+    "suspected": "warn", "investigating": "danger", "resolved": "ok", "waiting_for_venue": "warn", "awaiting_approval": "warn",
+    "pending": "warn", "approved": "ok", "refused": "danger", "withdrawn": "muted", "outdated": "muted",
     "queued": "muted", "running": "accent", "done": "ok", "partial": "warn", "failed": "danger",
     "accepted": "ok", "rejected": "warn", "not_sent": "muted", "unknown": "unknown", "": "accent",
+    "live": "ok", "catching_up": "warn", "down": "danger",
     "proved": "ok", "stale": "warn", "never": "muted", "unsupported": "muted", "good": "ok",
 }  # fmt: skip
 EVENT_TONES: dict[str, str] = {
     "unknown": "unknown", "illegal_transition": "danger", "late_fill": "danger", "denied": "warn", "rejected": "warn",
     "fill": "ok", "filled": "ok", "cancelled": "muted", "expired": "muted", "lookup_failed": "warn",
+    "book_stale": "warn", "book_fresh": "ok",
 }  # fmt: skip
 
 
@@ -114,8 +117,12 @@ def short(text: Any) -> str:
 
 @register.filter
 def said(detail: dict[str, Any]) -> str:
-    """Return the words a person left with a decision."""
-    return str(detail.get("reason") or detail.get("text") or detail.get("owner") or "")
+    """Return the words a person left with a decision, and what it set."""
+    words = [str(detail[name]) for name in ("reason", "text", "asked", "owner", "team", "cause") if detail.get(name)]
+    words += [f"until {str(detail['until'])[:16].replace('T', ' ')} UTC"] if detail.get("until") else []
+    words += [f"{detail['remaining']} remaining"] if detail.get("remaining") is not None else []
+    words += [f"now {detail['delta']}"] if detail.get("delta") and "ours" in detail else []
+    return " · ".join(words)
 
 
 @register.filter
@@ -123,3 +130,46 @@ def told(detail: dict[str, Any]) -> str:
     """Write the detail of an audit entry on one line; what is empty is left out."""
     shown = {name: value for name, value in detail.items() if value not in ("", None, [], {})}
     return " · ".join(f"{name.replace('_', ' ')}: {value}" for name, value in shown.items())
+
+
+@register.filter
+def outcome_tone(outcome: str) -> str:
+    """Return the tone of what became of one of many."""
+    return {"would": "accent", "done": "ok", "skipped": "warn", "failed": "danger"}.get(str(outcome), "muted")
+
+
+@register.filter
+def outcome_label(outcome: str) -> str:
+    """Return the word for what became or would become of one of many."""
+    return "Would change" if outcome == "would" else str(outcome).capitalize()
+
+
+@register.filter
+def score_tone(points: int | None) -> str:
+    """Return the tone of a score: only a good one is green, and none at all is not."""
+    if points is None:
+        return "muted"
+    return "ok" if points >= 80 else "warn" if points >= 50 else "danger"
+
+
+@register.filter
+def duration(seconds: Decimal | None) -> str:
+    """Write a time in its two largest units: 42 s, 3 min 5 s, 2 h 10 min, 4 d 3 h."""
+    if seconds is None:
+        return "—"
+    whole = int(seconds)
+    units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")]
+    first = next((index for index, (size, _) in enumerate(units) if whole >= size), 3)
+    parts, rest = [], whole
+    for size, name in units[first : first + 2]:
+        parts.append(f"{rest // size} {name}")
+        rest %= size
+    return " ".join(part for index, part in enumerate(parts) if index == 0 or not part.startswith("0 "))
+
+
+@register.filter
+def spark(samples: list[Any]) -> str:
+    """Return the points of a line through the samples' scores, 240 wide and 40 high; minutes without one are left out."""
+    width = 240 / max(len(samples) - 1, 1)
+    drawn = [(number, sample.points) for number, sample in enumerate(samples) if sample.points is not None]
+    return " ".join(f"{number * width:.1f},{40 - points * 0.38 - 1:.1f}" for number, points in drawn)

@@ -13,6 +13,7 @@ from celery.worker import WorkController
 from django.core.management.base import BaseCommand
 
 from project.celery import app
+from project.prompting import Prompting
 
 logger = logging.getLogger(__name__)
 CONCURRENCY = 2
@@ -40,9 +41,12 @@ class Command(BaseCommand):
         runner = threading.Thread(target=worker.start, name="celery-worker", daemon=True)
         runner.start()
         beat.start()
+        prompting = Prompting()
+        prompting.start()
         logger.info("worker ready: %s threads, broker %s", CONCURRENCY, app.connection().transport_cls)
         while not asked.wait(1.0) and runner.is_alive():
             pass
+        prompting.stop()
         code = 0 if asked.is_set() else 1
         stopper = threading.Thread(target=_stop, args=(beat, worker, runner), daemon=True)
         stopper.start()
