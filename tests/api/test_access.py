@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,14 +12,21 @@ from rest_framework.test import APIClient
 
 from orders.models import OrderGroup
 from project import api_urls
+from project.lib import clock
 from project.lib.access import ROLES
+from risk import reactions
 from tests import factories
 from tests.conftest import Client
+from venues import decisions, maintenance
 
 READ = frozenset(ROLES)
 TRADE = frozenset({"trader", "operator", "admin"})
 OPERATE = frozenset({"operator", "admin"})
 RISK = frozenset({"risk", "admin"})
+APPROVE = frozenset({"approver", "admin"})
+DECISION: dict[str, Any] = {
+    "family": "binance", "operation": "submit", "venue_code": "-9999", "ruling": "ambiguous", "note": "their page",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,16 +37,20 @@ class Row:
     path: str
     roles: frozenset[str]
     target: str = ""
+    is_shared: bool = False  # belongs to no account: a limited token sees it too
 
 
 TABLE = [
     *(Row("GET", name, READ) for name in (
-        "venues", "accounts", "instruments", "orders", "order-groups", "fills", "positions", "balances", "ledger", "dead-letters",
-        "breaks", "coverage", "reconciliations", "halts", "events", "tokens")),
+        "venues", "accounts", "instruments", "orders", "order-groups", "fills", "transfers", "positions", "balances", "portfolio", "ledger", "dead-letters",
+        "breaks", "breaks/counts", "breaks/statistics", "capabilities", "coverage", "coverage/history", "rules", "reconciliations", "halts", "events", "tokens", "error-cases", "error-decisions",
+        "maintenance-windows", "reactions", "firings", "stream-sessions", "approvals")),
     Row("POST", "venues", OPERATE), Row("POST", "accounts", OPERATE), Row("POST", "tokens", READ),
     Row("GET", "venues/{}", READ, "venue"), Row("PATCH", "venues/{}", frozenset({"admin"}), "venue"),
     Row("GET", "accounts/{}", READ, "account"), Row("GET", "accounts/{}/keys", READ, "account"),
     Row("POST", "accounts/{}/keys", OPERATE, "account"), Row("POST", "accounts/{}/activation", OPERATE, "account"),
+    Row("GET", "accounts/{}/keys/{}", READ, "key"), Row("DELETE", "accounts/{}/keys/{}", OPERATE, "key"),
+    Row("POST", "accounts/{}/keys/{}/waiver", RISK, "key"),
     Row("POST", "orders", TRADE, "account="), Row("GET", "orders/{}", READ, "order"),
     Row("PATCH", "orders/{}", TRADE, "order"), Row("GET", "orders/{}/events", READ, "order"),
     Row("POST", "orders/{}/cancellation", TRADE, "order"), Row("GET", "orders/{}/wishes", READ, "order"),
@@ -47,11 +59,39 @@ TABLE = [
     Row("GET", "dead-letters/{}", READ, "dead_letter"), Row("POST", "dead-letters/{}/look", RISK, "dead_letter"),
     Row("POST", "dead-letters/{}/binding", RISK, "dead_letter"), Row("POST", "dead-letters/{}/absence", RISK, "dead_letter"),
     Row("GET", "breaks/{}", READ, "break"), Row("POST", "breaks/{}/resolution", RISK, "break"),
-    Row("POST", "breaks/{}/assignment", RISK, "break"),
+    *(Row("POST", f"breaks/{{}}/{name}", RISK, "break") for name in (
+        "assignment", "notes", "waiting", "snooze", "cause", "reopening", "lines")),
+    *(Row("DELETE", f"breaks/{{}}/{name}", RISK, "break") for name in ("waiting", "snooze", "lines")),
+    Row("GET", "breaks/{}/lines", READ, "break"), Row("GET", "breaks/{}/bundle", READ, "break"),
+    Row("GET", "breaks/{}/resolution", READ, "break"), Row("POST", "breaks/{}/reversal", RISK, "break"),
+    Row("GET", "approvals/{}", READ, "approval"), Row("POST", "approvals/{}/decision", APPROVE, "approval"),
+    Row("POST", "approvals/{}/withdrawal", READ, "approval"),
     Row("POST", "reconciliations", OPERATE, "account="), Row("GET", "reconciliations/{}", READ, "run"),
     Row("POST", "halts", RISK, "scope="), Row("GET", "halts/{}", READ, "halt"), Row("DELETE", "halts/{}", RISK, "halt"),
+    Row("POST", "accounts/{}/draining", OPERATE, "account"), Row("DELETE", "accounts/{}/draining", OPERATE, "account"),
+    Row("POST", "venues/{}/draining", OPERATE, "venue", True), Row("DELETE", "venues/{}/draining", OPERATE, "venue", True),
+    Row("POST", "maintenance-windows", OPERATE | RISK), Row("GET", "maintenance-windows/{}", READ, "window", True),
+    Row("DELETE", "maintenance-windows/{}", OPERATE | RISK, "window", True),
+    Row("POST", "rules", RISK), Row("GET", "rules/{}", READ, "rule", True), Row("DELETE", "rules/{}", RISK, "rule", True),
+    Row("GET", "rules/{}/dry-runs", READ, "rule", True), Row("POST", "rules/{}/dry-runs", RISK, "rule", True), Row("POST", "rules/{}/activation", RISK, "rule", True),
+    Row("POST", "reactions", RISK), Row("GET", "reactions/{}", READ, "reaction", True),
+    Row("DELETE", "reactions/{}", RISK, "reaction", True),
+    Row("POST", "error-decisions", RISK), Row("GET", "error-decisions/{}", READ, "decision", True),
+    Row("DELETE", "error-decisions/{}", RISK, "decision", True),
     Row("GET", "tokens/{}", READ, "token"), Row("DELETE", "tokens/{}", READ, "token"),
 ]  # fmt: skip
+
+
+REACTION: dict[str, Any] = {
+    "trigger": "score_below", "threshold": 50, "action": "alert", "release": "calm", "reason": "testing",
+}  # fmt: skip
+
+
+def planned(account: Any) -> dict[str, Any]:
+    begins = clock.now() + timedelta(hours=1)
+    return {
+        "venue": account.venue_id, "starts_at": begins, "ends_at": begins + timedelta(hours=1), "reason": "announced",
+    }  # fmt: skip
 
 
 def names(row: Row) -> str:
@@ -62,13 +102,19 @@ def target(kind: str, account: Any) -> str:
     makers: dict[str, Any] = {
         "venue": lambda: account.venue_id,
         "account": lambda: account.code,
+        "key": lambda: f"{account.code} {factories.CredentialFactory(account=account).pk}",
         "order": lambda: factories.OrderFactory(account=account).pk,
         "group": lambda: OrderGroup.objects.create(account=account, client_group_id=uuid.uuid4().hex, kind="oco").pk,
         "dead_letter": lambda: factories.DeadLetterFactory(order__account=account).pk,
         "break": lambda: factories.BreakFactory(account=account).pk,
+        "approval": lambda: factories.ApprovalFactory(account=account).pk,
         "run": lambda: factories.RunFactory(account=account).pk,
         "halt": lambda: factories.HaltFactory(scope=f"account:{account.code}").pk,
         "token": lambda: factories.make_token("admin")[0].pk,
+        "window": lambda: maintenance.plan(**planned(account), actor="ada").pk,
+        "rule": lambda: factories.RuleFactory().pk,
+        "reaction": lambda: reactions.make(**REACTION, actor="ada").pk,
+        "decision": lambda: decisions.make(**DECISION, actor="ada").pk,
     }
     return str(makers[kind]()) if kind in makers else ""
 
@@ -83,16 +129,34 @@ def body(row: Row, account: Any) -> dict[str, Any]:
         "halts": {"scope": f"account:{account.code}", "reason": "testing"},
         "breaks/{}/resolution": {"action": "explain", "reason": "known"},
         "breaks/{}/assignment": {"owner": factories.UserFactory().username},
+        "breaks/{}/reversal": {"reason": "wrong"},
+        "breaks/{}/reopening": {"reason": "not convinced"},
+        "breaks/{}/notes": {"text": "seen"},
+        "breaks/{}/waiting": {"asked": "ticket 7"} if row.method == "POST" else {},
+        "breaks/{}/snooze": {"until": (clock.now() + timedelta(hours=1)).isoformat()} if row.method == "POST" else {},
+        "breaks/{}/cause": {"cause": "fee"},
+        "breaks/{}/lines": {"amount": "1", "note": "by letter"} if row.method == "POST" else {"lines": [1]},
+        "approvals/{}/decision": {"decision": "approve", "change_hash": "0" * 64},
         "dead-letters/{}/binding": {"venue_order_id": "1", "reason": "seen there"},
         "dead-letters/{}/absence": {"reason": "asked the venue"},
         "halts/{}": {"reason": "over"},
         "venues/{}": {"is_live": False},
+        "error-decisions": DECISION,
+        "reactions": REACTION,
+        "rules": {"code": "dust", "action": "tolerate", "usd": "1", "reason": "rests"},
+        "rules/{}/activation": {"dry_run": "0" * 64},
+        "maintenance-windows": {
+            name: value.isoformat() if isinstance(value, datetime) else value for name, value in planned(account).items()
+        },
+        "accounts/{}/draining": {"reason": "moving"} if row.method == "POST" else {},
+        "venues/{}/draining": {"reason": "moving"} if row.method == "POST" else {},
+        "error-decisions/{}": {"reason": "over"},
     }  # fmt: skip
     return bodies.get(row.path, {})
 
 
 def ask(client: APIClient, row: Row, account: Any) -> int:
-    path = f"/api/v1/{row.path.format(target(row.target, account))}/"
+    path = f"/api/v1/{row.path.format(*target(row.target, account).split(' '))}/"
     given = None if row.method == "GET" else body(row, account)
     answer = getattr(client, row.method.lower())(path, given, format="json")
     return int(answer.status_code)
@@ -110,7 +174,7 @@ def test_roles_and_accounts(client_for: Client, row: Row) -> None:
             assert status == 404, f"another person's token: {status}"
         else:
             assert status not in (401, 403, 404, 405) and status < 500, f"{role} got {status}"
-    if row.target and row.target != "token" and row.method != "PATCH":
+    if row.target and row.target != "token" and row.method != "PATCH" and not row.is_shared:
         limited = client_for("admin", accounts=[mine.code])
         assert ask(limited, row, theirs) == 404
         assert ask(limited, row, mine) not in (401, 403, 404, 405)

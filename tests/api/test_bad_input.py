@@ -126,7 +126,10 @@ def test_a_name_given_twice_is_refused_though_all_else_is_right(api: APIClient, 
     assert (error["field"], error["code"]) == ("quantity", "DUPLICATE")
 
 
-@pytest.mark.parametrize("query", ["fills/?order=junk", "ledger/?entry=1", "breaks/?order=x", "halts/?in_force=maybe"])
+@pytest.mark.parametrize(
+    "query",
+    ["fills/?order=junk", "ledger/?entry=1", "breaks/?order=x", "transfers/?kind=gift", "halts/?in_force=maybe"],
+)
 def test_a_filter_by_id_or_flag_refuses_what_is_neither(api: APIClient, query: str) -> None:
     answer = api.get(f"/api/v1/{query}")
     field = query.split("?")[1].split("=")[0]

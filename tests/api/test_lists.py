@@ -39,9 +39,12 @@ MAKERS: dict[str, Callable[[Account], Any]] = {
     "positions": lambda account: factories.PositionFactory(account=account),
     "balances": lambda account: factories.BalanceFactory(account=account),
     "ledger": lambda account: factories.PostingFactory(account=account),
+    "transfers": lambda account: factories.TransferFactory(account=account),
     "breaks": lambda account: factories.BreakFactory(account=account),
+    "approvals": lambda account: factories.ApprovalFactory(account=account),
     "dead-letters": lambda account: factories.DeadLetterFactory(order__account=account),
     "coverage": lambda account: factories.CoverageFactory(account=account, surface=f"s{account.coverage.count()}"),
+    "coverage/history": lambda account: factories.CoverageChangeFactory(account=account),
     "reconciliations": lambda account: factories.RunFactory(account=account),
     "halts": lambda account: factories.HaltFactory(scope=f"account:{account.code}"),
     "accounts": lambda account: factories.AccountFactory(venue=account.venue),
@@ -49,6 +52,7 @@ MAKERS: dict[str, Callable[[Account], Any]] = {
     "instruments": lambda account: factories.InstrumentFactory(
         venue=account.venue, symbol=f"C{account.venue.instruments.count()}/USDT"
     ),
+    "stream-sessions": lambda account: factories.StreamSessionFactory(account=account),
     "events": announce,
 }
 

@@ -132,8 +132,12 @@ class Trader(threading.Thread):
         self.counts["never answered"] += 1
         return None
 
+    def symbols(self) -> tuple[tuple[str, str, int], ...]:
+        """Return what is traded: symbol, quantity step, first quantity in steps."""
+        return SYMBOLS
+
     def _body(self) -> Row:
-        symbol, step, first = self._chance.choice(SYMBOLS)
+        symbol, step, first = self._chance.choice(self.symbols())
         number = self._numbers[symbol]
         self._numbers[symbol] += 1
         side = self._chance.choice(("buy", "sell"))
@@ -146,7 +150,7 @@ class Trader(threading.Thread):
             return body
         sign = 1 if side == "buy" else -1
         away = {"far": 1 - 0.4 * sign, "near": 1 - 0.0008 * sign, "ioc": 1 + 0.01 * sign}[kind]
-        price = f"{self._prices[symbol] * away:.1f}"
+        price = f"{round(self._prices[symbol] * away * 2) / 2:.1f}"  # a step that every market has
         return {**body, "type": "limit", "price": price, "time_in_force": "ioc" if kind == "ioc" else "gtc"}
 
 

@@ -271,7 +271,8 @@ def _key(row: Row) -> Key:
 
 
 def _fill(row: Row, order_key: str) -> tuple[object, ...]:
+    # What a trade of a contract is worth is never paid, and no venue states it: only spot has a cost.
+    cost = Decimal(0) if ":" in row["symbol"] else Decimal(row["cost"])
     return (
-        row["symbol"], str(row["trade_id"]), row["side"], Decimal(row["quantity"]), Decimal(row["price"]),
-        Decimal(row["cost"]), Decimal(row["fee"]), row["fee_asset"], row["liquidity"], str(row[order_key]),
+        row["symbol"], str(row["trade_id"]), row["side"], Decimal(row["quantity"]), Decimal(row["price"]), cost, Decimal(row["fee"]), row["fee_asset"], row["liquidity"], str(row[order_key]),
     )  # fmt: skip

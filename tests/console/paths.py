@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from orders.models import DeadLetter, Order
-from reconciliation.models import Break, Run
-from venues.models import Account, Venue
+from reconciliation.models import Break, Rule, Run
+from risk.models import Approval
+from venues.models import Account, ErrorCase, Venue
 
 PLAIN = {
-    "overview": "/", "orders": "/orders/", "order_new": "/orders/new/", "fills": "/fills/", "positions": "/positions/",
-    "balances": "/balances/", "ledger": "/ledger/", "dead_letters": "/dead-letters/", "breaks": "/breaks/",
-    "reconciliation": "/reconciliation/", "venues": "/venues/", "accounts": "/accounts/", "risk": "/risk/",
+    "overview": "/", "orders": "/orders/", "order_new": "/orders/new/", "fills": "/fills/", "transfers": "/transfers/", "positions": "/positions/",
+    "balances": "/balances/", "portfolio": "/portfolio/", "ledger": "/ledger/", "dead_letters": "/dead-letters/", "error_codes": "/error-codes/", "breaks": "/breaks/",
+    "approvals": "/approvals/", "approvals_mine": "/approvals/?tab=mine", "approvals_history": "/approvals/?tab=history",
+    "reconciliation": "/reconciliation/", "rules": "/reconciliation/rules/",
+    "history": "/reconciliation/history/", "venues": "/venues/",
+    "exchanges": "/exchanges/", "exchange": "/exchanges/gate/", "accounts": "/accounts/", "risk": "/risk/",
     "people": "/settings/people/", "me": "/settings/me/", "audit": "/audit/", "frame": "/live/frame/",
 }  # fmt: skip
 
@@ -21,7 +25,16 @@ def every_page() -> dict[str, str]:
         ("order", "/orders/{}/", Order.objects.order_by("created_at").first()),
         ("dead_letter", "/dead-letters/{}/", DeadLetter.objects.order_by("created_at").first()),
         ("break", "/breaks/{}/", Break.objects.filter(kind="balance", status="open").first()),
+        ("break_awaiting", "/breaks/{}/", Break.objects.filter(status="awaiting_approval").first()),
+        ("approval", "/approvals/{}/", Approval.objects.filter(status="pending").order_by("requested_at").first()),
+        (
+            "approval_decided",
+            "/approvals/{}/",
+            Approval.objects.exclude(status="pending").order_by("requested_at").first(),
+        ),
         ("run", "/reconciliation/runs/{}/", Run.objects.order_by("requested_at").first()),
+        ("rule", "/reconciliation/rules/{}/", Rule.objects.order_by("created_at").first()),
+        ("error_case", "/error-codes/{}/", ErrorCase.objects.order_by("first_seen_at").first()),
         ("venue", "/venues/{}/", Venue.objects.order_by("code").first()),
         ("account", "/accounts/{}/", Account.objects.order_by("code").first()),
     ):

@@ -119,7 +119,16 @@ def test_blotter_pages_meet_without_a_hole(sign_in: SignIn) -> None:
 )
 def test_a_strange_querystring_is_no_error(desk: None, sign_in: SignIn, text: str) -> None:
     client = sign_in("viewer")
-    for path in ("/orders/", "/fills/", "/ledger/", "/breaks/", "/dead-letters/", "/reconciliation/", "/audit/"):
+    for path in (
+        "/orders/",
+        "/fills/",
+        "/transfers/",
+        "/ledger/",
+        "/breaks/",
+        "/dead-letters/",
+        "/reconciliation/",
+        "/audit/",
+    ):
         assert client.get(f"{path}?{text}").status_code == 200, f"{path}?{text}"
 
 

@@ -29,18 +29,36 @@ def _account(account: Account) -> None:
     factories.CoverageFactory(account=other)
 
 
+def _watched(account: Account) -> None:
+    _account(account)
+    factories.BreakFactory(account=account, kind="position")
+    factories.RunFactory(account=account)
+    factories.CoverageChangeFactory(account=account)
+
+
+def _transfer(account: Account) -> None:
+    transfer = factories.TransferFactory(account=account)
+    factories.BreakFactory(account=account, kind="transfer", transfer=transfer)
+
+
 MAKERS: dict[str, Callable[[Account], Any]] = {
     "/": _account,
     "/orders/": _order,
     "/fills/": _order,
     "/positions/": lambda account: factories.PositionFactory(account=account),
     "/balances/": lambda account: factories.BalanceFactory(account=account),
+    "/portfolio/": lambda account: factories.BalanceFactory(account=account),
     "/ledger/": lambda account: factories.PostingFactory(account=account),
+    "/transfers/": _transfer,
     "/dead-letters/": lambda account: factories.DeadLetterFactory(order__account=account),
     "/breaks/": lambda account: factories.BreakFactory(account=account),
+    "/approvals/": lambda account: factories.ApprovalFactory(account=account),
     "/reconciliation/": lambda account: factories.RunFactory(account=account),
     "/reconciliation/?fragment=coverage": _account,
+    "/reconciliation/rules/": lambda account: factories.RuleFactory(),
+    "/reconciliation/history/": _watched,
     "/venues/": lambda account: factories.VenueFactory(),
+    "/exchanges/": lambda account: factories.VenueFactory(),
     "/accounts/": _account,
     "/risk/": lambda account: factories.HaltFactory(scope=f"account:{account.code}"),
     "/settings/people/": lambda account: factories.UserFactory(role="viewer"),

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 from django.contrib.auth.models import User
 
-from orders import doubts, events, intake, ledger, requests, store
+from orders import doubts, events, intake, ledger, requests, store, transfers
 from orders.models import Attempt, Balance, Order, OrderEvent
 from orders.rows import AttemptRow
 from orders.states import Mutation, Status
-from project import tokens
-from project.lib import audit, clock, feed, ids
-from reconciliation.models import Break, BreakEvent, Coverage, Run
+from project import decisions, tokens
+from project.lib import access, audit, clock, feed, ids
+from reconciliation import adjustments
+from reconciliation.models import Break, BreakEvent, BreakLine, Coverage, Run
 from risk import halts, limits
+from risk.models import Approval
 from tests import factories
-from venues.messages import FillReport, OrderReport
+from tests.console import unwell
+from venues import sessions
+from venues.messages import FillReport, OrderReport, TransferReport
 from venues.models import Account, Surface
+from venues.streams import Session, StreamReason
 
 PAPER, LIVE = "http://127.0.0.1:8900/binance/main", ""
 SYMBOLS = {"BTC/USDT": "64012.1", "ETH/USDT": "3120.44", "SOL/USDT": "142.318", "XRP/USDT": "0.61234"}
@@ -28,7 +34,7 @@ def people() -> dict[str, User]:
     """Make one person per role; they all have the factories' password."""
     return {
         role: factories.UserFactory(username=role, role=role)
-        for role in ("admin", "operator", "risk", "trader", "viewer")
+        for role in ("admin", "operator", "risk", "approver", "trader", "viewer")
     }
 
 
@@ -60,7 +66,7 @@ def desk() -> list[Account]:
         factories.CredentialFactory(
             account=account,
             version=1,
-            is_active=True,
+            state="active",
             created_by="operator",
             permissions={"can_read": True, "can_trade": True},
         )
@@ -75,6 +81,7 @@ def desk() -> list[Account]:
                 account=account, capability=capability, requests=1200 + number, errors=number, latency_ms_p50=18.2 + number,
                 latency_ms_p99=120.5, last_success_at=clock.now() - timedelta(seconds=2 + number), breaker="closed" if number < 3 else "half_open",
             )  # fmt: skip
+        streams(account)
         with store.transaction() as books:
             ledger.post_opening(
                 books,
@@ -82,6 +89,28 @@ def desk() -> list[Account]:
                 {"USDT": Decimal("250000"), "BTC": Decimal("4.25"), "ETH": Decimal("61.5"), "SOL": Decimal(900)},
             )
     return made
+
+
+def streams(account: Account) -> None:
+    """Give an account a stream that was lost once and stands, and two books, one of them stale."""
+    now, second = clock.now(), timedelta(seconds=1)
+    lost = Session(
+        kind="private", connected_at=now - 9000 * second, live_at=now - 8999 * second, seen_at=now, frames=4210
+    )
+    lost.end(now - 3600 * second, StreamReason.CLOSED_BY_VENUE)
+    stands = Session(
+        kind="private", connected_at=now - 3599 * second, live_at=now - 3599 * second, seen_at=now, tries=2,
+        reconnect_ms=412, healed_ms=655, frames=1873, last_message_at=now - second,
+    )  # fmt: skip
+    book = Session(kind="book", symbol="BTC/USDT", connected_at=now - 60 * second, live_at=now - 60 * second, seen_at=now,
+                   frames=598, last_message_at=now)  # fmt: skip
+    for session in (lost, stands, book):
+        sessions.keep(account.code, session)
+    factories.BookHealthFactory(account=account, changed_at=now, updates=598, snapshots=1)
+    factories.BookHealthFactory(
+        account=account, symbol="ETH/USDT", is_fresh=False, reason="BOOK_GAP", best_bid=None, best_ask=None, gaps=3, snapshots=4,
+        changed_at=now - 4 * second,
+    )  # fmt: skip
 
 
 def order(account: Account, number: int, symbol: str = "BTC/USDT", side: str = "buy", kind: str = "limit") -> Order:
@@ -105,7 +134,7 @@ def send(made: Order) -> Attempt:
     )  # fmt: skip
     with store.transaction() as books:
         books.add_attempt(attempt)
-        events.begin_submit(books, books.order(made.pk), attempt=attempt_id, epoch=7)
+        events.begin_submit(books, books.order(made.pk), attempt)
     return Attempt.objects.get(pk=attempt_id)
 
 
@@ -177,6 +206,49 @@ def difference(account: Account, status: str, asset: str, delta: str, **options:
     BreakEvent.objects.create(discrepancy=row, actor="reconciliation", kind="suspected")
     BreakEvent.objects.create(discrepancy=row, actor="reconciliation", kind="opened")
     return row
+
+
+def requests_of(account: Account) -> None:
+    """Have somebody of risk request counter-entries above the threshold: one waits, one was refused."""
+    refused, waits = difference(account, "open", "ETH", "-7"), difference(account, "open", "BTC", "-0.5", owner="risk")
+    for source, reference, amount in (("fee", "F-20881", "-0.125"), ("transfer", "W-4471", "-0.3")):
+        BreakLine.objects.create(
+            discrepancy=waits, source=source, reference=reference, asset="BTC", amount=Decimal(amount), added_by="risk"
+        )
+    for row in (refused, waits):
+        adjustments.adjust(row, "risk", "custody fee and a withdrawal that were never told", person="risk")
+    second = access.Caller(actor="admin", person="admin", roles=frozenset({"admin"}), accounts=None)
+    first = Approval.objects.get(subject=str(refused.id))
+    decisions.decide(first, second, "refuse", first.change_hash, "the venue answers tomorrow")
+
+
+def moves(account: Account) -> None:
+    """Book a deposit, a withdrawal with its fee and what a perpetual paid, as their owner does."""
+    told: list[dict[str, Any]] = [
+        {"kind": "deposit", "asset": "USDT", "amount": Decimal("25000"), "reference": "0x4be1f0c2a97d61f7c0e5b2d1"},
+        {
+            "kind": "withdrawal",
+            "asset": "BTC",
+            "amount": Decimal("-0.5005"),
+            "fee": Decimal("0.0005"),
+            "reference": "bc1qpaper",
+        },
+        {"kind": "funding", "asset": "USDT", "amount": Decimal("-3.41"), "symbol": "BTC/USDT:USDT"},
+    ]
+    reports = [
+        TransferReport(
+            venue_transfer_id=f"70031844{number}", occurred_at=clock.now() - timedelta(minutes=7 * number), **row
+        )
+        for number, row in enumerate(told)
+    ]
+    service: Any = SimpleNamespace(account=account.code, transfers_before_opening=frozenset())
+    with store.transaction() as books:
+        booked = transfers.book(books, service, reports, source="rest")
+    factories.BreakFactory(
+        account=account, kind="transfer", subject=f"deposit USDT {booked[0].venue_transfer_id}", asset="USDT",
+        ours="booked; nobody announced it", theirs="deposit 25000 USDT", delta=booked[0].amount, transfer_id=booked[0].id,
+        economic_at=booked[0].occurred_at, evidence={"why": "The venue lists this movement of money.", "reads": []},
+    )  # fmt: skip
 
 
 def checks_of(main: Account, hedge: Account) -> None:
@@ -272,7 +344,9 @@ def day() -> dict[str, object]:
         off = Decimal("-20.05") if balance.asset == "USDT" and balance.account_id == main.code else Decimal(0)
         Balance.objects.filter(pk=balance.pk).update(venue_total=balance.total + off, venue_free=(balance.total + off) * Decimal("0.9"),
                                                      venue_held=(balance.total + off) * Decimal("0.1"), as_of=clock.now())  # fmt: skip
+    moves(main)
     checks_of(main, hedge)
+    requests_of(hedge)
     halts.engage("venue:kraken-demo", "two answers disagree about one fill", "risk")
     halts.release(halts.engage("account:paper-hedge", "drill", "risk"), "drill is over", "admin")
     tokens.issue(who["trader"], "desk", actor="trader")
@@ -289,4 +363,5 @@ def day() -> dict[str, object]:
                 received_at=clock.now(),
                 mutation=Mutation.CANCEL_UNKNOWN,
             )
+    unwell.unwell(main)
     return {"accounts": accounts, "people": who, "events": OrderEvent.objects.count()}

@@ -59,8 +59,13 @@ def accepted_per_intent(stack: Stack, account: AccountAtVenue, journal: list[dic
             account.code,
         )
     )
-    return Counter(
+    found = Counter(
         intents.get(row["client_order_id"], f"unknown client id {row['client_order_id']}")
         for row in journal
         if row["kind"] == "accepted" and row["account"] == account.world.api_key and row.get("origin") != "external"
     )
+    ended = (
+        "SELECT order_id::text, count(*) FROM orders_orderevent WHERE account_id = %s AND kind = 'leg_ended' GROUP BY 1"
+    )
+    found.subtract(dict(stack.sql(ended, account.code)))  # an amend ended a leg, and the rest was sent anew
+    return found

@@ -13,16 +13,33 @@ from venues.adapters.markets import SharedMarkets
 from venues.adapters.registry import adapter_class
 from venues.adapters.transport import HttpRecord
 from venues.credentials import Secret
+from venues.paper import defaults
 from venues.targets import VenueTarget
 
 # The dialect `unified` is the way most exchanges go: ccxt's parser of one of them, its rows read by unified.py.
-EXCHANGES = {"binance": "binance", "kraken": "kraken", "unified": "okx"}
+EXCHANGES = {
+    "binance": "binance",
+    "kraken": "kraken",
+    "bybit": "bybit",
+    "okx": "okx",
+    "coinbase": "coinbase",
+    "deribit": "deribit",
+    "unified": "okx",
+}
 _MARKET_IDS = {
     "binance": ("BTCUSDT", "BTC", "USDT"),
     "kraken": ("XBTUSDT", "XXBT", "USDT"),
+    "bybit": ("BTCUSDT", "BTC", "USDT"),
+    "coinbase": ("BTC-USDT", "BTC", "USDT"),
     "okx": ("BTC-USDT", "BTC", "USDT"),
+    "deribit": ("BTC_USDT", "BTC", "USDT"),
 }
+_PERPETUAL = {
+    "id": "BTC-PERPETUAL", "symbol": "BTC/USD:BTC", "quote": "USD", "quoteId": "USD", "settle": "BTC", "settleId": "BTC",
+    "type": "swap", "spot": False, "swap": True, "contract": True, "inverse": True, "linear": False, "contractSize": "10",
+}  # fmt: skip
 SECRET = Secret("key-of-the-fuzzer", "c2VjcmV0LW9mLXRoZS1mdXp6ZXI=", "passphrase-of-the-fuzzer")
+EC_SECRET = Secret("key-of-the-fuzzer", defaults.ec_key("secret-of-the-fuzzer"))
 
 
 class AnsweringWire:
@@ -55,15 +72,20 @@ class Answered:
         target = VenueTarget(
             code=dialect, exchange=exchange, rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9", may_trade=True
         )
-        self.adapter: CcxtAdapter = adapter_class(exchange)(
-            target, capabilities.for_exchange(exchange), SECRET,
+        self._secret = EC_SECRET if exchange == "coinbase" else SECRET
+        kind = CcxtAdapter if dialect == "unified" else adapter_class(exchange)
+        self.adapter: CcxtAdapter = kind(
+            target, capabilities.for_exchange(exchange), self._secret,
             timeout_seconds=1.0, nonce_floor=0, shared=SharedMarkets(), on_http=lambda _: None,
         )  # fmt: skip
         self.adapter.client = self.loop.run_until_complete(self._open(target))
 
     async def _open(self, target: VenueTarget) -> Any:
-        client = build(target, self.adapter.capabilities, SECRET, self.wire)
-        client.set_markets([client.safe_market_structure(_market(target.exchange))])
+        client = build(target, self.adapter.capabilities, self._secret, self.wire)
+        listed = [_market(target.exchange)]
+        if target.exchange == "deribit":
+            listed.append(listed[0] | _PERPETUAL)
+        client.set_markets([client.safe_market_structure(market) for market in listed])
         client.options["marketsByAltname"] = {"XBTUSDT": client.markets["BTC/USDT"]}
         client.markets_loading = asyncio.get_running_loop().create_future()
         client.markets_loading.set_result(client.markets)

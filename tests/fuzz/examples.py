@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-OURS = "gfuzz0000000000001"
-OTHER = "gother000000000002"
-VENUE_ORDER_ID = {"binance": "28457001", "kraken": "OQCLML-BW3P3-BUCMWZ", "unified": "312269865356374016"}
+from tests.fuzz.coinbase_examples import COINBASE, COINBASE_ID
+from tests.fuzz.deribit_examples import DERIBIT
+from tests.fuzz.names import OTHER, OURS
+
+VENUE_ORDER_ID = {
+    "binance": "28457001", "kraken": "OQCLML-BW3P3-BUCMWZ", "bybit": "1321052653536515584", "okx": "312269865356374016",
+    "coinbase": COINBASE_ID, "unified": "312269865356374016", "deribit": "BTC-584849853",
+}  # fmt: skip
 _AT = 1_732_000_000_000
 
 
@@ -161,6 +166,75 @@ KRAKEN: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
+def _bybit(result: Any, **changes: Any) -> dict[str, Any]:
+    return {"retCode": 0, "retMsg": "OK", "result": result, "retExtInfo": {}, "time": _AT} | changes
+
+
+def _bybit_list(*found: Any) -> dict[str, Any]:
+    return _bybit({"category": "spot", "list": list(found), "nextPageCursor": ""})
+
+
+def _bybit_order(**changes: Any) -> dict[str, Any]:
+    return {
+        "symbol": "BTCUSDT", "orderId": "1321052653536515584", "orderLinkId": OURS, "blockTradeId": "", "side": "Buy",
+        "orderType": "Limit", "stopOrderType": "", "price": "50000.0", "qty": "0.100000", "marketUnit": "", "timeInForce": "GTC",
+        "orderStatus": "PartiallyFilled", "cancelType": "UNKNOWN", "rejectReason": "EC_NoError", "avgPrice": "50000", "leavesQty": "0.060000",
+        "leavesValue": "3000", "cumExecQty": "0.040000", "cumExecValue": "2000", "cumExecFee": "0.00004", "cumFeeDetail": {"BTC": "0.00004"},
+        "triggerPrice": "0.0", "triggerDirection": 0, "isLeverage": "0", "positionIdx": 0, "reduceOnly": False, "smpGroup": 0,
+        "createdTime": str(_AT), "updatedTime": str(_AT + 5),
+    } | changes  # fmt: skip
+
+
+def _bybit_execution(**changes: Any) -> dict[str, Any]:
+    return {
+        "symbol": "BTCUSDT", "orderId": "1321052653536515584", "orderLinkId": OURS, "side": "Buy", "orderPrice": "50000.0",
+        "orderQty": "0.100000", "leavesQty": "0.060000", "orderType": "Limit", "stopOrderType": "", "execFee": "0.00004",
+        "execId": "2210000000101610464", "execPrice": "50000.0", "execQty": "0.040000", "execType": "Trade", "execValue": "2000",
+        "execTime": str(_AT), "feeCurrency": "BTC", "isMaker": True, "feeRate": "0.001", "seq": 4688002127, "extraFees": "",
+    } | changes  # fmt: skip
+
+
+_BYBIT_COINS = {"accountType": "UNIFIED", "totalEquity": "60000", "coin": [
+    {"coin": "BTC", "equity": "1.1", "walletBalance": "1.1", "locked": "0.1", "availableToWithdraw": "", "borrowAmount": "0", "bonus": "0"},
+    {"coin": "USDT", "equity": "9000", "walletBalance": "9000", "locked": "0", "usdValue": "9000", "marginCollateral": True},
+]}  # fmt: skip
+
+
+def _bybit_frame(topic: str, *data: Any) -> dict[str, Any]:
+    return {"id": "5923240c6880ab-c59f-420b-9adb-3639adc9dd90", "topic": topic, "creationTime": _AT, "data": list(data)}
+
+
+_BYBIT_IDS = _bybit({"orderId": "1321052653536515584", "orderLinkId": OURS})
+BYBIT: dict[str, list[Any]] = {
+    "stream": [
+        _bybit_frame("order.spot", _bybit_order(category="spot", orderStatus="New", cumExecQty="0", cumExecValue="0", avgPrice="")),
+        _bybit_frame("execution.spot", _bybit_execution(category="spot", isLeverage="0")),
+        _bybit_frame("execution.spot", _bybit_execution(execFee="-0.2", feeCurrency="", extraFees=[{
+            "feeCoin": "USDT", "feeType": "GST", "subFeeType": "IND_GST", "feeRate": "0.0000675", "fee": "0.006403779",
+        }])),
+        _bybit_frame("order.spot", _bybit_order(orderStatus="Filled", cumExecQty="0.100000"), _bybit_order(orderStatus="Rejected", cumExecQty="0")),
+        _bybit_frame("order.spot", _bybit_order(orderStatus="PartiallyFilledCanceled", cancelType="CancelByUser")),
+        _bybit_frame("order.spot", _bybit_order(orderType="Market", price="0", marketUnit="baseCoin", timeInForce="IOC")),
+        _bybit_frame("order.spot", _bybit_order(orderStatus="Untriggered", stopOrderType="tpslOrder", triggerPrice="49000.0")),
+        _bybit_frame("wallet", _BYBIT_COINS),
+        {"success": True, "ret_msg": "", "op": "auth", "conn_id": "cejreaspqfh3sjdnldmg-p"},
+        {"req_id": "2", "op": "pong", "args": ["1732000000000"], "conn_id": "cejreaspqfh3sjdnldmg-p"},
+        {"success": True, "ret_msg": "", "op": "subscribe", "conn_id": "cejreaspqfh3sjdnldmg-p"},
+    ],
+    "submit": [_BYBIT_IDS],
+    "cancel": [_BYBIT_IDS],
+    "open_orders": [_bybit_list(_bybit_order(), _bybit_order(orderId="7", orderLinkId=OTHER, stopOrderType="StopOrder")), _bybit_list()],
+    "fills": [_bybit_list(_bybit_execution(), _bybit_execution(execId="552", side="Sell", isMaker=False)), _bybit_list()],
+    "balances": [_bybit({"list": [_BYBIT_COINS]})],
+    "lookup": [_bybit_list(_bybit_order()), _bybit_list(_bybit_order(orderLinkId=OTHER, orderId="7")), _bybit_list()],
+    "refused": [
+        _bybit({}, retCode=170131, retMsg="Insufficient balance."), _bybit({}, retCode=170213, retMsg="Order does not exist."),
+        _bybit({}, retCode=10002, retMsg="invalid request, please check your server timestamp or recv_window param."),
+        _bybit({}, retCode=10016, retMsg="Server error."),
+    ],
+}  # fmt: skip
+
+
 def _okx(*rows: Any) -> dict[str, Any]:
     return {"code": "0", "msg": "", "data": list(rows)}
 
@@ -196,7 +270,46 @@ UNIFIED: dict[str, list[Any]] = {
         {"code": "50102", "msg": "Timestamp request expired", "data": []},
     ],
 }  # fmt: skip
-EXAMPLES = {"binance": BINANCE, "kraken": KRAKEN, "unified": UNIFIED}
+
+
+def _okx_frame(channel: str, *rows: Any, **more: Any) -> dict[str, Any]:
+    return {"arg": {"channel": channel, "instType": "SPOT", "uid": "1"}, "data": list(rows)} | more
+
+
+_OKX_NEWS = _okx_order(
+    state="live", accFillSz="0", fillPx="", fillSz="0", tradeId="", fillTime="", fillFee="0", fillFeeCcy="", execType="",
+    amendResult="", reqId="", code="0", msg="", algoId="", algoClOrdId="", cancelSource="", cancelSourceReason="",
+)  # fmt: skip
+_OKX_FILL = _OKX_NEWS | {
+    "state": "partially_filled", "accFillSz": "0.04", "fillPx": "50000", "fillSz": "0.04", "tradeId": "551",
+    "fillTime": str(_AT), "fillFee": "-0.00004", "fillFeeCcy": "BTC", "execType": "M",
+}  # fmt: skip
+_OKX_ALGO = {
+    "algoId": "681096944655273984", "algoClOrdId": OTHER, "ordId": "", "ordIdList": [], "instType": "SPOT", "instId": "BTC-USDT",
+    "ordType": "conditional", "side": "sell", "sz": "0.1", "slTriggerPx": "48000", "slOrdPx": "-1", "tpTriggerPx": "", "tpOrdPx": "",
+    "state": "live", "actualSz": "", "actualPx": "", "callbackSpread": "", "moveTriggerPx": "", "cTime": str(_AT), "uTime": str(_AT),
+}  # fmt: skip
+OKX = UNIFIED | {
+    "stream": [
+        _okx_frame("orders", _OKX_NEWS),
+        _okx_frame("orders", _OKX_FILL),
+        _okx_frame("orders", _OKX_FILL | {"state": "filled", "accFillSz": "0.1", "execType": "T", "fillFee": "0.00001"}),
+        _okx_frame("orders", _OKX_NEWS | {"state": "canceled", "cancelSource": "1", "cancelSourceReason": "canceled by user"}),
+        _okx_frame("orders", _OKX_FILL | {"clOrdId": "", "algoId": "681096944655273984", "algoClOrdId": OURS, "ordType": "market", "px": ""}),
+        _okx_frame("orders", _OKX_NEWS | {"amendResult": "0", "px": "49000", "ordType": "post_only"}),
+        _okx_frame("account", UNIFIED["balances"][0]["data"][0], eventType="event_update", curPage=1, lastPage=True),
+        {"event": "login", "code": "0", "msg": "", "connId": "a4d3ae55"},
+        {"event": "subscribe", "arg": {"channel": "account"}, "connId": "a4d3ae55"},
+        {"event": "channel-conn-count", "channel": "orders", "connCount": "1", "connId": "a4d3ae55"},
+    ],
+    "open_orders": [*UNIFIED["open_orders"], _okx(
+        _OKX_ALGO, _OKX_ALGO | {"slTriggerPx": "", "slOrdPx": "", "tpTriggerPx": "61000", "tpOrdPx": "60900"},
+        _OKX_ALGO | {"ordType": "move_order_stop", "slTriggerPx": "", "slOrdPx": "", "callbackSpread": "150", "moveTriggerPx": "49850"},
+    )],
+}  # fmt: skip
+EXAMPLES = {
+    "binance": BINANCE, "kraken": KRAKEN, "bybit": BYBIT, "okx": OKX, "coinbase": COINBASE, "deribit": DERIBIT, "unified": UNIFIED,
+}  # fmt: skip
 SURFACES = ("stream", "submit", "cancel", "open_orders", "fills", "balances", "lookup")
 
 

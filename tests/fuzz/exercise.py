@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
-from project.lib import decimals
+from project.lib import clock, decimals
 from tests.fuzz.answering import Answered
-from tests.fuzz.examples import OURS, VENUE_ORDER_ID
+from tests.fuzz.examples import VENUE_ORDER_ID
+from tests.fuzz.names import OURS
 from venues.adapters import rows
 from venues.adapters.stream import Stream
 from venues.breaker import Breaker
+from venues.facts.shapes import StreamRule
 from venues.health import Channel
 from venues.messages import (
     Answer,
@@ -27,7 +29,8 @@ from venues.messages import (
     Read,
 )
 
-SINCE = datetime(2024, 11, 1, tzinfo=UTC)
+# Near enough that those who read in windows of seven days do not read a hundred of them each time.
+SINCE = clock.now() - timedelta(days=10)
 EARLIEST = datetime(2009, 1, 1, tzinfo=UTC)
 WINDOW: dict[str, Any] = {"stamp_ms": 1_732_000_000_000, "window_ms": 5_000}
 ORDER_STATUSES = {"open", "filled", "cancelled", "expired", "rejected"}
@@ -51,10 +54,12 @@ def stream(answered: Answered, body: bytes) -> list[Any]:
     """Hand a frame to the stream; return the reports it told."""
     frames: list[str] = []
     reports: list[Any] = []
-    one = Stream(
-        answered.adapter, Channel("stream"), Breaker(),
-        lambda text, _: frames.append(text), lambda found, _: reports.extend(found), lambda _: None,
-    )  # fmt: skip
+
+    def take(text: str, found: list[Any], _: datetime) -> None:
+        frames.append(text)
+        reports.extend(found)
+
+    one = Stream(answered.adapter, StreamRule(), Channel("stream"), Breaker(), take, lambda _: None)
     socket: Any = SimpleNamespace(is_dropped=False, on_message_callback=lambda socket, payload: None)
     one._take(socket, body)
     for report in reports:

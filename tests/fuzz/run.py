@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-DIALECTS = ("binance", "kraken", "unified")
+DIALECTS = ("binance", "kraken", "bybit", "okx", "coinbase", "deribit", "unified")
 CORPUS = Path(__file__).parent / "corpus"
 ROOT = Path(__file__).resolve().parent.parent.parent
 # One input takes a millisecond; one that takes this long would hold up every account of an executor.

@@ -57,16 +57,21 @@ def queued(account: Account, **changes: Any) -> Order:
 def sending(account: Account, **changes: Any) -> Order:
     """Return an order whose submit was committed and not yet answered."""
     order = queued(account, **changes)
-    attempt_id = ids.new_id()
-    attempt = AttemptRow(
-        id=attempt_id, order=order.pk, account=account.code, action="submit", venue_client_id=ids.venue_client_id(attempt_id),
-        epoch=1, request_digest="0" * 64, window_ms=5000, valid_until=None, sent_at=clock.now(),
-    )  # fmt: skip
+    attempt = attempt_of(order)
     with store.transaction() as books:
         books.add_attempt(attempt)
-        events.begin_submit(books, books.order(order.pk), attempt=attempt_id, epoch=1)
+        events.begin_submit(books, books.order(order.pk), attempt)
     order.refresh_from_db()
     return order
+
+
+def attempt_of(order: Order) -> AttemptRow:
+    """Return a submit of an order as it is written before it leaves."""
+    attempt_id = ids.new_id()
+    return AttemptRow(
+        id=attempt_id, order=order.pk, account=order.account_id, action="submit", venue_client_id=ids.venue_client_id(attempt_id),
+        epoch=1, request_digest="0" * 64, window_ms=5000, valid_until=None, sent_at=clock.now(),
+    )  # fmt: skip
 
 
 def moved(order: Order, to: Status, **options: Any) -> Order:

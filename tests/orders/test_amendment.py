@@ -10,8 +10,8 @@ from typing import Any, Literal
 import pytest
 from django.core.management import call_command
 
-from orders import amendment, doubts, intake, requests, resolver, store
-from orders.models import Anomaly, Attempt, Fill, Intent, Order
+from orders import amendment, doubts, intake, recovery, requests, resolver, store
+from orders.models import Anomaly, Attempt, DeadLetter, Fill, Intent, Order
 from orders.service import Service
 from orders.states import Status
 from project.lib import clock
@@ -116,24 +116,23 @@ def test_in_place_the_order_keeps_its_id(service: Service, account: Account) -> 
 
 def test_a_replace_moves_the_order_to_its_successor(service: Service, account: Account) -> None:
     order = opened(service, account)
-    apply(order, fill("t-1", "0.4"))
     intent = wish(order, **ASKED)
     made = begun(service, intent)
     assert isinstance(made.message, AmendOrder)
-    assert (made.message.quantity, made.message.filled_quantity) == (D(2), D("0.4"))
+    assert (made.message.quantity, made.message.filled_quantity) == (D(2), D(0))
     assert made.message.new_venue_client_id == attempts(order)[0].venue_client_id != ""
     assert finish(made, intent, successor(made))
-    assert shown(order) == ("partially_filled", "none", D(2), D(59000), "v-2")
+    assert shown(order) == ("open", "none", D(2), D(59000), "v-2")
     # late: the old leg's end, a trade of it that was on its way, and one of the new leg
     assert apply(order, report("cancelled", venue_order_id="v-1", filled_quantity=D("0.5"))) == ["stale"]
     apply(
         order,
-        fill("t-2", "0.1"),
+        fill("t-2", "0.5"),
         fill("t-3", "1.5", venue_order_id="v-2", venue_client_id=made.message.new_venue_client_id),
     )
     order.refresh_from_db()
     assert (order.status, order.filled_quantity, order.venue_order_id) == ("filled", D(2), "v-2")
-    assert not Anomaly.objects.exists() and Fill.objects.count() == 3
+    assert not Anomaly.objects.exists() and Fill.objects.count() == 2
 
 
 @pytest.mark.parametrize("is_frame_first", [True, False])
@@ -201,6 +200,44 @@ def test_cancel_and_new_sends_the_rest_when_the_old_one_has_ended(service: Servi
     assert shown(order)[4] == "v-2" and order.status in {"open", "partially_filled"}
     apply(order, fill("t-2", "0.3"))  # of the leg that has ended
     assert order.filled_quantity == D("0.7") and order.venue_order_id == "v-2" and not Anomaly.objects.exists()
+
+
+def test_an_answer_after_it_was_called_lost_makes_the_amend_pending_again(service: Service, account: Account) -> None:
+    at_way(service, "none")
+    order = opened(service, account)
+    intent = wish(order, **ASKED)
+    made = begun(service, intent)
+    with store.transaction() as books:
+        recovery.mark_lost(books, account.code)
+    assert shown(order)[1] == "amend_unknown"
+    assert finish(made, intent, Answer(outcome="accepted"))
+    assert shown(order)[1] == "amend_pending"  # looked up until the old order has ended, as any accepted one
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_refusal_after_it_was_called_lost_settles_its_dead_letter(
+    service: Service, account: Account, way: How
+) -> None:
+    at_way(service, way)
+    order = opened(service, account)
+    intent = wish(order, **ASKED)
+    made = begun(service, intent)
+    with store.transaction() as books:
+        recovery.mark_lost(books, account.code)
+        attempt = books.attempt(order.pk, made.attempt)
+        doubts.open_letter(books, attempt, "AMEND_LOST", "nobody knows", money_at_risk=D(1), asset="USDT")
+    assert finish(made, intent, Answer(outcome="rejected", code="ANY"))
+    assert shown(order)[:2] == ("open", "none") and DeadLetter.objects.get().resolution == "not_applied"
+
+
+def test_an_amend_below_what_filled_on_the_way_ends_the_order_and_says_so(service: Service, account: Account) -> None:
+    at_way(service, "in_place")
+    order = opened(service, account)
+    intent = wish(order, quantity="0.5")
+    made = begun(service, intent)
+    apply(order, fill("t-1", "0.6"))
+    assert finish(made, intent, Answer(outcome="accepted", replaced="in_place", venue_order_id="v-1"))
+    assert shown(order)[:3] == ("filled", "none", D("0.5")) and Anomaly.objects.get().kind == "overfill"
 
 
 def test_cancel_and_new_sends_nothing_when_all_filled_on_the_way(service: Service, account: Account) -> None:

@@ -81,7 +81,7 @@ def test_the_second_of_two_books_over_one_order_is_refused_whole(account: Accoun
     events.apply_fill(again, again.order(order.pk), fill("t-1", "0.4"), source="test", received_at=at(0))
     commit(again, is_one_flush=is_one_flush)
     order.refresh_from_db()
-    assert (order.status, order.version) == ("partially_filled", 5) and list(fold.differences()) == []
+    assert (order.status, order.version) == ("partially_filled", 6) and list(fold.differences()) == []
 
 
 def test_a_position_that_moved_is_a_conflict_too(account: Account) -> None:
@@ -108,7 +108,7 @@ async def test_the_writer_replays_what_met_a_conflict_on_fresh_rows(writer: Writ
             in_threads(1, lambda _: moved(order, Status.OPEN))
         return note("slow", order.pk)(books)
 
-    assert await writer.run(slow) == 5
+    assert await writer.run(slow) == 6
     assert seen == ["sending", "open"]
     assert await aside(lambda: list(fold.differences())) == []
 
@@ -119,9 +119,9 @@ async def test_a_cached_row_changed_behind_the_writers_back_heals(writer: Writer
         assert (await writer.run(lambda books, pk=each.pk: copy.copy(books.order(pk)))).status == "sending"  # type: ignore[misc]
     await aside(lambda: moved(order, Status.OPEN))
     results = await all_together(writer, note("mine", order.pk), note("beside", other.pk))
-    assert results == [5, 4]
+    assert results == [6, 5]
     row = await writer.run(lambda books: copy.copy(books.order(order.pk)))
-    assert (row.status, row.version) == ("open", 5) and await aside(lambda: list(fold.differences())) == []
+    assert (row.status, row.version) == ("open", 6) and await aside(lambda: list(fold.differences())) == []
 
 
 async def test_an_account_taken_back_is_read_anew(writer: Writer, account: Account) -> None:
@@ -229,7 +229,7 @@ async def test_a_fenced_attempt_spoils_nobody_elses_commit(service: Service, wri
     results = await all_together(
         writer, lambda books: submission.begin(books, service, order.pk, *stamped), note("beside", other.pk)
     )
-    assert isinstance(results[0], Fenced) and results[1] == 4
+    assert isinstance(results[0], Fenced) and results[1] == 5
 
 
 # --- whole or not at all ---
@@ -271,4 +271,4 @@ async def test_what_the_server_refuses_at_the_end_undoes_the_beginning(writer: W
     with pytest.raises(IntegrityError):
         await writer.run(book)
     assert await aside(everything) == before and not await aside(lambda: Balance.objects.exists())
-    assert await writer.run(note("after", order.pk)) == 4
+    assert await writer.run(note("after", order.pk)) == 5

@@ -56,6 +56,14 @@ def unresolved(account: str) -> list[uuid.UUID]:
         return [attempt.order for attempt in doubts.unresolved(books, account)]
 
 
+def test_what_has_ended_leaves_nothing_in_doubt(account: Account) -> None:
+    order, attempt = in_doubt(account)
+    letter = opened(attempt)
+    moved(order, Status.REJECTED)  # the venue's own answer, after everybody had given up waiting for it
+    letter.refresh_from_db()
+    assert (letter.status, letter.resolution) == ("resolved", "rejected") and unresolved(account.code) == []
+
+
 @pytest.fixture
 def letter(account: Account) -> DeadLetter:
     return opened(in_doubt(account)[1])

@@ -120,7 +120,7 @@ def test_an_impossible_group_names_its_field(payload: dict[str, Any], field: str
 @pytest.mark.parametrize(
     ("changes", "field", "nearest"),
     [
-        ({"count": 60}, "count", "50"), ({"count": -3}, "count", "2"), ({"price_from": "60000.001"}, "price_from", "60000"),
+        ({"count": 60}, "count", "50"), ({"count": -3}, "count", "2"), ({"price_from": "60000.001"}, "price_from", "60000.01"),
         ({"quantity": "1.0005"}, "quantity", "1"), ({"quantity": "0.003"}, "count", "3"),
         ({"price_to": "60000.02"}, "count", "3"), ({"quantity": "0.001", "count": 2}, "quantity", "0.004"),
     ],

@@ -146,3 +146,24 @@ def test_what_has_ended_cannot_be_cancelled(account: Account) -> None:
     with pytest.raises(intake.NotCancellable, match="cancelled already"):
         intake.request_cancellation(order, actor="ada")
     assert not Intent.objects.exists() and feed.head() > 0
+
+
+@pytest.mark.parametrize("kind", ["market", "stop"])
+def test_a_venue_without_market_orders_takes_none(account: Account, kind: str) -> None:
+    account.venue.exchange, account.venue.quirks = "bitget", []  # it takes a cost where others take a quantity
+    account.venue.save()
+    changes = (
+        {"type": "market", "price": None}
+        if kind == "market"
+        else {"type": "stop", "price": None, "trigger_price": "50000"}
+    )
+    with pytest.raises(requests.Invalid) as refused:
+        intake.accept(ask(account, time_in_force=None, **changes), account, source="x")
+    assert [(p.field, p.code) for p in refused.value.problems] == [("type", "NOT_SUPPORTED")]
+    assert refused.value.problems[0].nearest_valid in ("limit", "stop_limit")
+
+
+def test_another_name_of_an_asset_names_the_right_one(account: Account) -> None:
+    with pytest.raises(requests.Invalid) as refused:
+        intake.accept(ask(account, symbol="XBT/USDT"), account, source="x")
+    assert (refused.value.problems[0].code, refused.value.problems[0].nearest_valid) == ("SYMBOL_UNKNOWN", "BTC/USDT")

@@ -80,11 +80,6 @@ def test_average_entry_and_realised_profit(trades: list[tuple[str, str, str]], e
     assert holding == expected
 
 
-@pytest.mark.parametrize(("symbol", "expected"), [("BTC/USDT", ("BTC", "USDT")), ("BTC/USDT:USDT", ("BTC", "USDT"))])
-def test_the_assets_of_a_symbol(symbol: str, expected: tuple[str, str]) -> None:
-    assert ledger.assets_of(symbol) == expected
-
-
 FILLS = st.lists(
     st.tuples(SIDES, AMOUNTS, AMOUNTS, st.none() | AMOUNTS, st.integers(-(10**15), 10**15), st.sampled_from(["BTC", "USDT", "BNB", ""])),
     min_size=1, max_size=5,

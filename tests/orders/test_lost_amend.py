@@ -121,6 +121,14 @@ def test_a_lost_amend_in_place_shows_its_values_or_can_no_longer_happen(
     assert shown(order)[1:4] == (("none", D(2), D(59000)) if is_applied else ("none", D(1), D(60000)))
 
 
+def test_a_lost_cancel_and_new_is_no_doubt_any_more_once_the_old_order_has_ended(
+    resolving: Service, account: Account
+) -> None:
+    order = lost(resolving, account, "none")
+    look(resolving, order, old=report("cancelled", filled_quantity=D(0)))
+    assert shown(order)[:2] == ("queued", "none") and attempts(order)[0].resolution == "accepted"
+
+
 def test_where_neither_shows_a_person_says_what_became_of_it(resolving: Service, account: Account) -> None:
     order = lost(resolving, account, "replace")
     look(resolving, order, 3, is_late=True)

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from orders import fold, matching, store
+from orders import events, fold, matching, store
+from orders.books import Books
+from orders.cache import Cache
 from orders.models import Anomaly, Attempt, Order
 from orders.rows import OrderRow
 from orders.states import Status
-from tests.orders.scene import apply, fill, make_account, moved, report, sending
+from tests.orders.scene import apply, attempt_of, fill, make_account, moved, queued, report, sending
 from venues.messages import FillReport, OrderReport
 from venues.models import Account
 
@@ -54,6 +56,16 @@ def test_a_statement_without_our_id_may_be_ours_while_a_submit_is_in_doubt(accou
     assert not may_be_ours(account, report("open", symbol="ETH/USDT"))
     apply(order, report("open"))
     assert not may_be_ours(account, report("open", venue_order_id="v-2"))
+
+
+def test_an_order_cached_before_another_owner_sent_it_may_be_ours(account: Account) -> None:
+    order, cache = queued(account), Cache()
+    Books(store.Store(), cache).load([order.pk])
+    attempt = attempt_of(order)
+    with store.transaction() as books:
+        books.add_attempt(attempt)
+        events.begin_submit(books, books.order(order.pk), attempt)
+    assert matching.may_be_ours(Books(store.Store(), cache), account.code, report("open"), ids_echoed=False)
 
 
 def test_a_foreign_order_is_adopted_as_external_and_noted(account: Account) -> None:

@@ -74,11 +74,11 @@ def attempt_of(begun: Any) -> Attempt:
     return Attempt.objects.get(pk=begun.attempt)
 
 
-def test_the_attempt_is_committed_with_the_move_to_sending(service: Service, account: Account) -> None:
+def test_the_attempt_is_committed_as_it_is_sent(service: Service, account: Account) -> None:
     order = queued(account, quantity="0.5", post_only=True)
     begun = begin(service, order)
     attempt = attempt_of(begun)
-    assert (order.status, order.submit_tries, attempt.outcome, attempt.epoch) == ("sending", 1, "", 1)
+    assert (attempt.outcome, attempt.epoch) == ("", 1)
     assert (
         attempt.valid_until is not None
         and (attempt.valid_until - attempt.sent_at).total_seconds() == attempt.window_ms / 1000
@@ -274,6 +274,16 @@ def test_the_answer_to_a_cancel(
     order.refresh_from_db()
     assert order.mutation == mutation and bool(Intent.objects.get().done_at) is is_settled
     assert order.status == ("cancelled" if answer.order else "open") and list(fold.differences()) == []
+
+
+def test_an_answer_after_it_was_called_lost_makes_the_cancel_pending_again(service: Service, account: Account) -> None:
+    order = opened(service, account)
+    begun, intent = begin_cancel(service, order)
+    with store.transaction() as books:
+        recovery.mark_lost(books, account.code)
+    assert finish_cancel(begun, intent, Answer(outcome="accepted"))
+    order.refresh_from_db()
+    assert order.mutation == "cancel_pending" and unresolved(account) == []
 
 
 def test_an_order_that_filled_during_its_cancel_settles_the_wish(service: Service, account: Account) -> None:

@@ -101,6 +101,12 @@ def test_without_a_price_nothing_fires(account: Account) -> None:
 
 def test_a_venue_that_cannot_be_asked_fires_nothing(service: Service, account: Account) -> None:
     class Silent:
+        def want_books(self, symbols: list[str]) -> None:
+            assert symbols == ["BTC/USDT"]
+
+        def stale_books(self, symbols: list[str], seconds: float) -> dict[str, Any]:
+            return {}
+
         async def last_prices(self, symbols: list[str]) -> dict[str, Decimal]:
             assert symbols == ["BTC/USDT"]
             return {}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orders import watchdog
-from orders.models import Attempt, Order
+from orders.models import Attempt, Order, OrderEvent
 from orders.states import Status
 from project.lib import clock
 from risk import halts
@@ -64,6 +64,17 @@ def test_what_never_lived_does_not_count(account: Account, harmless: dict[str, s
 def test_what_may_live_counts(account: Account, outcome: str) -> None:
     sent_again(sending(account), outcome=outcome)
     assert len(found()) == 1
+
+
+def test_a_leg_that_an_amend_ended_does_not_count(account: Account) -> None:
+    order = moved(sending(account), Status.OPEN)
+    OrderEvent.objects.create(
+        account=account, sequence=1000, order=order, kind="leg_ended", source="test", received_at=clock.now()
+    )
+    sent_again(order, outcome="accepted")
+    assert found() == []
+    sent_again(order, outcome="accepted")
+    assert found() == [(account.code, f"order {order.id} went out 3 times for one intent")]
 
 
 def test_an_overfill_halts(account: Account) -> None:

@@ -16,6 +16,7 @@ from orders import events, ledger, store
 from orders.models import Balance, Fill, Order, OrderEvent, Position, Posting
 from orders.states import Mutation, Status
 from project.lib import clock
+from tests.factories import unguarded
 from tests.orders.scene import apply, at, fill, moved, queued, report, sending
 from venues.models import Account
 
@@ -142,7 +143,8 @@ def test_every_changed_figure_of_an_event_is_named(books: Account, capsys: Captu
 
 
 def test_a_missing_event_is_named(books: Account, capsys: Capture) -> None:
-    OrderEvent.objects.filter(kind="fill").delete()
+    with unguarded():
+        OrderEvent.objects.filter(kind="fill").delete()
     code, said = run("replay", capsys, "--check")
     assert code == 1 and "is missing" in said
     books.refresh_from_db()
@@ -151,7 +153,8 @@ def test_a_missing_event_is_named(books: Account, capsys: Capture) -> None:
 
 
 def test_a_missing_last_event_is_named(books: Account, capsys: Capture) -> None:
-    OrderEvent.objects.order_by("-sequence")[0].delete()
+    with unguarded():
+        OrderEvent.objects.order_by("-sequence")[0].delete()
     code, said = run("replay", capsys, "--check")
     assert code == 1 and "its counter says" in said
 
@@ -180,7 +183,7 @@ def test_every_changed_posting_is_named(books: Account, capsys: Capture) -> None
     assert {posting.book for posting in postings} == {"venue", "trading", "fees", "opening"}
     for posting in postings:
         code, said = after_change(posting, "amount", posting.amount + D(1).scaleb(-18), "verify_ledger", capsys)
-        assert code == 1 and f"entry {posting.entry} does not balance in {posting.asset}" in said
+        assert code == 1 and said.startswith(f"posting {posting.pk} ")
 
 
 @pytest.mark.parametrize("command", ["replay", "verify_ledger"])
@@ -196,8 +199,9 @@ def test_a_changed_or_missing_balance_is_named(books: Account, command: str, cap
 def test_every_changed_figure_of_a_position_is_named(books: Account, capsys: Capture) -> None:
     position = Position.objects.get()
     for field in ("quantity", "entry_price", "realised_pnl"):
-        code, said = after_change(position, field, getattr(position, field) + D(1).scaleb(-18), "replay", capsys)
-        assert code == 1 and f"position {books.code} BTC/USDT" in said, field
+        for command in ("replay", "verify_ledger"):
+            code, said = after_change(position, field, getattr(position, field) + D(1).scaleb(-18), command, capsys)
+            assert code == 1 and f"position {books.code} BTC/USDT" in said, field
 
 
 def test_without_check_every_difference_is_listed(books: Account, capsys: Capture) -> None:
@@ -209,7 +213,8 @@ def test_without_check_every_difference_is_listed(books: Account, capsys: Captur
 
 
 def change(row: models.Model, field: str, value: Any) -> None:
-    assert type(row)._default_manager.filter(pk=row.pk).update(**{field: value}) == 1
+    with unguarded():
+        assert type(row)._default_manager.filter(pk=row.pk).update(**{field: value}) == 1
 
 
 def after_change(row: models.Model, field: str, value: Any, command: str, capsys: Capture) -> tuple[int, str]:

@@ -153,6 +153,8 @@ def test_role_runs_from_the_entrypoint_and_stops_when_asked(
     broker = os.environ.get("BROKER_URL", "memory://")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     chosen = {"PORT": str(port), "PAPER_PORT": str(port), "HOST": "127.0.0.1", "SECRET_KEY": "only-for-this-test"}
+    if role == "web":  # as in its container: the executors' private key is not there, and it would not start beside one
+        chosen["GAPLESS_EXECUTOR_PRIVATE_KEY_FILE"] = str(home / "elsewhere" / "executor-private-key.pem")
     variables = environment(home, DATABASE_URL=database, BROKER_URL=broker, PATH=path, **chosen)
     with output.open("wb") as stream:
         process = subprocess.Popen(

@@ -22,7 +22,7 @@ from project import maintenance, schedule
 from project.celery import app
 from project.lib.models import FeedEntry, ScheduleSlot
 from tests.reconciliation import builders
-from venues.models import RawFrame, Snapshot
+from venues.models import RawFrame, Snapshot, StreamSession
 
 ROOT = Path(__file__).resolve().parents[2]
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -87,12 +87,18 @@ def test_retention_keeps_the_newest_and_what_a_break_refers_to() -> None:
     owner.breaks.create(kind="balance", subject="BTC", fingerprint="f", snapshot=old[1])
     RawFrame.objects.create(channel="stream", body="old", received_at=builders.ago(15 * days))
     RawFrame.objects.create(channel="stream", body="new")
+    for ended_at in (builders.ago(31 * days), builders.ago(days), None):
+        StreamSession.objects.create(account=owner, kind="private", connected_at=builders.ago(32 * days), ended_at=ended_at,
+                                     seen_at=builders.ago(60))  # fmt: skip
     FeedEntry.objects.create(seq=1, topic="orders", kind="k", object_id="1", at=builders.ago(31 * days))
     ScheduleSlot.objects.create(job="j", slot_at=builders.ago(2 * days))
     gone = maintenance.prune()
-    assert gone == {"raw_frames": 1, "feed": 1, "slots": 1, "runs": 0, "snapshots": 2}
+    assert gone == {
+        "raw_frames": 1, "stream_sessions": 1, "feed": 1, "slots": 1, "health": 0, "runs": 0, "snapshots": 2,
+    }  # fmt: skip
     assert set(Snapshot.objects.all()) == {old[1], kept, lonely}
     assert RawFrame.objects.get().body == "new"
+    assert StreamSession.objects.count() == 2
 
 
 def test_celery_carries_json_reminders_and_loses_none_of_its_settings() -> None:

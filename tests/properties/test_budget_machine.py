@@ -10,16 +10,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from venues.ratelimit import CANCEL_RESERVE, RANK, BucketRule, Budget, Priority
-from venues.ratelimit import RULES as RULES_OF_VENUES
+from venues.facts import binance
+from venues.facts.shapes import BucketRule, Priority
+from venues.ratelimit import CANCEL_RESERVE, RANK, Budget, Ticket, reserve
 
-WINDOWS = RULES_OF_VENUES["binance"]
+WINDOWS = binance.FAMILY.budget
 PRIORITIES: tuple[Priority, ...] = ("cancel", "order", "reconcile", "poll")
 RULES = (
     BucketRule(name="reads", capacity=20, per_seconds=40, costs={"cancel": 0, "order": 0, "reconcile": 1, "poll": 2}),
     BucketRule(name="orders", capacity=10, per_seconds=4, costs={"cancel": 1, "order": 1, "reconcile": 0, "poll": 0}),
     BucketRule(name="all", capacity=60, per_seconds=30, costs={"cancel": 1, "order": 2, "reconcile": 10, "poll": 5}),
 )
+
+
+def taken(budget: Budget, priority: Priority) -> float:
+    """Take a turn whose request is answered at once and return 0, or return the seconds to wait."""
+    found = budget.try_take(priority)
+    if not isinstance(found, Ticket):
+        return found
+    found.settle()
+    return 0.0
+
+
 EXAMPLES = settings(max_examples=500, stateful_step_count=50, derandomize=True, deadline=None, database=None)
 
 
@@ -44,7 +56,7 @@ class Budgeting(RuleBasedStateMachine):
     def take(self, priority: Priority, times: int) -> None:
         for _ in range(times):
             must_pass = priority == "cancel" and self.now >= self.stopped_until and self._has_room(priority)
-            seconds = self.budget.try_take(priority)
+            seconds = taken(self.budget, priority)
             assert not must_pass or seconds == 0, f"a cancel must wait {seconds} s although the venue has room for it"
             if seconds > 0:
                 return
@@ -53,19 +65,19 @@ class Budgeting(RuleBasedStateMachine):
                 self.counters[index] += limit.costs[priority]
                 if priority != "cancel" and limit.costs[priority]:
                     kept = limit.capacity - self.counters[index]
-                    assert kept >= limit.capacity * CANCEL_RESERVE - 1e-6, (
+                    assert kept >= limit.capacity * reserve(limit, priority) - 1e-6, (
                         f"a {priority} took from the cancels' reserve"
                     )
 
     @rule(priority=st.sampled_from(PRIORITIES))
     def wait_as_told(self, priority: Priority) -> None:
-        seconds = self.budget.try_take(priority)
+        seconds = taken(self.budget, priority)
         if seconds == 0:
             for index, limit in enumerate(RULES):
                 self.counters[index] += limit.costs[priority]
             return
         self.wait(seconds + 1e-6)
-        assert self.budget.try_take(priority) == 0, "waited as told, and still no turn"
+        assert taken(self.budget, priority) == 0, "waited as told, and still no turn"
         for index, limit in enumerate(RULES):
             self.counters[index] += limit.costs[priority]
 
@@ -103,7 +115,7 @@ def test_no_crowd_of_others_holds_up_a_cancel(waiting: Sequence[Priority]) -> No
         now = 0.0
         budget = Budget(RULES, lambda: now)
         for priority in waiting:
-            while budget.try_take(priority) == 0:
+            while taken(budget, priority) == 0:
                 pass
         crowd = [asyncio.create_task(budget.turn(priority)) for priority in waiting]
         await asyncio.sleep(0)
@@ -135,10 +147,10 @@ def test_what_falls_into_any_window_is_within_the_limit(steps: list[tuple[Priori
     for priority, times, pause in steps:
         now += pause
         for _ in range(times):
-            wait = budget.try_take(priority)
+            wait = taken(budget, priority)
             if wait > 0:
                 now += wait
-                assert budget.try_take(priority) == 0, "waited as told, and still no turn"
+                assert taken(budget, priority) == 0, "waited as told, and still no turn"
                 spent.append((now, priority))
                 break
             spent.append((now, priority))
@@ -159,4 +171,4 @@ def test_what_the_venue_claims_to_have_counted_never_stops_us_for_longer_than_it
     for claimed in (6_000.0, 1e9, float("inf")):
         budget = Budget((rule_,), lambda: now)
         budget.buckets[0].set_used(claimed, now)
-        assert budget.try_take(priority) <= 60
+        assert taken(budget, priority) <= 60

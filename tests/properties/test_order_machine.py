@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from orders import cancellation, doubts, events, states
-from orders.books import Books, key_of
+from orders.books import Books
 from orders.cache import Cache
 from orders.rows import AttemptRow, FillRow, OrderRow
 from orders.states import Mutation, Status
@@ -89,11 +89,12 @@ class Orders(RuleBasedStateMachine):
         if order.status != Status.QUEUED:
             return
         attempt_id = ids.new_id()
-        books.add_attempt(AttemptRow(
+        attempt = AttemptRow(
             id=attempt_id, order=order_id, account=ACCOUNT, action="submit", venue_client_id=ids.venue_client_id(attempt_id),
             epoch=1, request_digest="", window_ms=5000, valid_until=self.now, sent_at=self.now,
-        ))  # fmt: skip
-        events.begin_submit(books, order, attempt=attempt_id, epoch=1)
+        )  # fmt: skip
+        books.add_attempt(attempt)
+        events.begin_submit(books, order, attempt)
         self.commit(books)
 
     @rule(order_id=orders, outcome=OUTCOMES, is_transient=st.booleans())
@@ -242,7 +243,10 @@ class Orders(RuleBasedStateMachine):
             folded[event.order] = event.status_after
         assert folded == {order.id: order.status for order in self.database.orders.values()}
         for order in self.database.orders.values():
-            assert order.version == sum(event.order == order.id for event in self.database.events[ACCOUNT])
+            told = sum(event.order == order.id for event in self.database.events[ACCOUNT])
+            assert order.version == told + sum(
+                a.order == order.id for a in self.database.attempts.values() if a.action == "submit"
+            )
             if Status(order.status) in states.TERMINAL:
                 assert order.mutation == Mutation.NONE and order.ended_at is not None
 
@@ -284,7 +288,7 @@ class Orders(RuleBasedStateMachine):
 
 def _in_order_of_booking(database: Database) -> list[FillRow]:
     by_id = {str(fill.id): fill for fill in database.fills.values()}
-    assert len(by_id) == len({key_of(fill) for fill in database.fills.values()})
+    assert len(by_id) == len({fill.key for fill in database.fills.values()})
     return [by_id[event.data["fill"]] for event in database.events[ACCOUNT] if "fill" in event.data]
 
 

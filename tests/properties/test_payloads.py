@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz import examples, mutations
+from tests.fuzz import examples, mutations, names
 from tests.fuzz.answering import EXCHANGES, Answered
 from tests.fuzz.exercise import exercise
 from venues.messages import Malformed
@@ -39,7 +39,7 @@ def test_what_a_venue_really_sends_is_read(desks: dict[str, Answered], dialect: 
             assert found.status == "good", found
         elif surface == "lookup":
             assert found.result in ("found", "absent", "failed") and (found.result == "found") == (
-                examples.OURS in mutations.write(tree)
+                names.OURS in mutations.write(tree)
             )
         else:
             assert found.outcome == "accepted", found
@@ -85,7 +85,7 @@ def test_no_answer_that_is_no_message_breaks_a_surface(
             assert "failed" in (getattr(found, "status", ""), getattr(found, "result", ""))
 
 
-@pytest.mark.parametrize("dialect", ["binance", "kraken"])
+@pytest.mark.parametrize("dialect", ["binance", "kraken", "bybit", "okx", "coinbase", "deribit"])
 def test_eight_megabytes_are_read_or_refused_within_a_second(desks: dict[str, Answered], dialect: str) -> None:
     row = mutations.write(examples.EXAMPLES[dialect]["stream"][1]).encode()
     for body in (

@@ -14,18 +14,22 @@ from tests.reconciliation import builders
 pytestmark = pytest.mark.django_db
 
 
+# An answer that no row knows becomes a case of its own kind, not a break.
+KINDS = sorted(set(Anomaly.Kind.values) - {Anomaly.Kind.UNCLASSIFIED})
+
+
 def test_every_anomaly_opens_one_break() -> None:
     owner = builders.account()
     order = builders.order(owner, filled_quantity=Decimal("1.5"))
     fill = builders.fill(order, "T1", builders.ago(100))
-    for kind in Anomaly.Kind.values:
+    for kind in KINDS:
         Anomaly.objects.create(
             account=owner, kind=kind, subject=f"about {kind}", order=order, fill=fill, data={"theirs": "x"}
         )
-    assert anomalies.open_breaks() == len(Anomaly.Kind.values)
+    assert anomalies.open_breaks() == len(KINDS)
     assert anomalies.open_breaks() == 0
     rows = {row.kind: row for row in Break.objects.all()}
-    assert set(rows) == set(Anomaly.Kind.values)
+    assert set(rows) == set(KINDS)
     assert {row.status for row in rows.values()} == {"open"}
     assert rows["overfill"].ours == "quantity 1" and rows["overfill"].theirs == "filled 1.5"
     assert rows["fill_differs"].subject == "BTC/USDT T1 buy"

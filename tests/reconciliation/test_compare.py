@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,17 +150,57 @@ def test_planted_fill_faults_have_their_kind() -> None:
     rows = [their_fill(fill) for fill in fills]
     assert kinds(compare.compare_fills(reading(), fills[1:], rows, since=START)) == ["fill_missing_here"]
     assert kinds(compare.compare_fills(reading(), fills, rows[1:], since=START)) == ["fill_missing_at_venue"]
-    for values in ({"price": Decimal(1)}, {"quantity": Decimal(2)}, {"fee": Decimal(0)}, {"fee_asset": "BNB"}):
-        changed = [replace(rows[0], **values), *rows[1:]]
-        told = compare.compare_fills(reading(), fills, changed, since=START)
-        assert kinds(told) == ["fill_differs"], values
+    faults: dict[str, tuple[dict[str, Any], ...]] = {
+        "fill_differs": ({"price": Decimal(1)}, {"quantity": Decimal(2)}, {"price": Decimal(1), "fee": Decimal(0)}),
+        "fee_differs": ({"fee": Decimal(0)}, {"fee_asset": "BNB"}),
+        "wrong_side": ({"side": "sell"},),
+    }
+    for kind, planted in faults.items():
+        for values in planted:
+            changed = [replace(rows[0], **values), *rows[1:]]
+            told = compare.compare_fills(reading(), fills, changed, since=START)
+            assert kinds(told) == [kind], values
     assert kinds(compare.compare_fills(reading(), [], rows, since=REQUESTED)) == []  # part of the opening balances
 
 
-def test_wrong_side_is_one_trade_missing_on_each_side() -> None:
-    fill = our_fill(1, START + timedelta(seconds=10), Decimal(1))
-    told = compare.compare_fills(reading(), [fill], [replace(their_fill(fill), side="sell")], since=START)
-    assert sorted(kinds(told)) == ["fill_missing_at_venue", "fill_missing_here"]
+def test_a_wrong_side_is_one_break_and_a_trade_with_ourselves_is_none() -> None:
+    bought = our_fill(1, START + timedelta(seconds=10), Decimal(1))
+    sold = replace(bought, id="f2", side="sell")
+    rows = [their_fill(bought), replace(their_fill(bought), side="sell")]
+    told = compare.compare_fills(reading(), [bought], rows[1:], since=START)
+    assert [(d.kind, d.subject, d.delta, d.fill_id) for d in told.differences] == [
+        ("wrong_side", "BTC/USDT 1 sell", Decimal(-2), "f1")
+    ]
+    assert compare.compare_fills(reading(), [bought, sold], rows, since=START).differences == ()
+    assert kinds(compare.compare_fills(reading(), [bought], rows, since=START)) == ["fill_missing_here"]
+    assert kinds(compare.compare_fills(reading(), [bought, sold], rows[:1], since=START)) == ["fill_missing_at_venue"]
+
+
+def test_what_is_held_back_counts_only_where_nothing_of_ours_explains_it() -> None:
+    row = BalanceReport(asset="BTC", total=Decimal(2), free=Decimal("1.5"), held=Decimal("0.5"))
+    free = facts.OurBalance(total=Decimal(2), may_be_held=False)
+    told = compare.compare_balances(reading(), {"BTC": free}, [row])
+    assert [(d.kind, d.subject, d.delta) for d in told.differences] == [("balance_frozen", "BTC held", Decimal("0.5"))]
+    assert told.agreed == {"BTC"} and not told.skipped
+    for ours in (replace(free, may_be_held=True), replace(free, is_busy=True)):
+        told = compare.compare_balances(reading(), {"BTC": ours}, [row])
+        assert not told.differences and told.undecided == {"BTC held"} and not told.skipped, ours
+    assert kinds(compare.compare_balances(reading(), {"BTC": replace(free, total=Decimal(1))}, [row])) == ["balance"]
+
+
+def test_a_stream_that_tells_another_total_than_the_list_is_named_unless_our_books_had_it() -> None:
+    row, at = balance(Decimal(2)), REQUESTED - timedelta(seconds=30)
+
+    def told(total: str, *moments: str) -> facts.Comparison:
+        claim = facts.StreamClaim(total=Decimal(total), at=at, moments=tuple(map(Decimal, moments)))
+        return compare.compare_balances(reading(), {"BTC": facts.OurBalance(total=Decimal(2), stream=claim)}, [row])
+
+    found = told("1.5", "2").differences
+    assert [(d.kind, d.subject, d.delta, d.stream) for d in found] == [
+        ("stream_differs", "BTC by the stream", Decimal("-0.5"), "1.5")
+    ]
+    assert not told("2").differences and not told("1.5", "2", "1.5").differences
+    assert told("1.5").undecided == {"BTC by the stream"}
 
 
 def test_trades_at_the_edges_of_the_window_accuse_nobody() -> None:

@@ -9,8 +9,9 @@ from django.db.models import Sum
 
 from orders.models import Balance, DeadLetter, Posting
 from project.lib.models import AuditEntry
-from reconciliation import coverage, resolutions, runs
+from reconciliation import adjustments, coverage, resolutions, runs
 from reconciliation.models import Break, Coverage
+from tests import factories
 from tests.reconciliation import builders
 from venues.models import Account
 
@@ -22,6 +23,7 @@ def owner() -> Account:
     account = builders.account()
     coverage.ensure()
     builders.opening(account, BTC="2")
+    factories.InstrumentFactory(venue=account.venue, symbol="BTC/USDT", last_price=Decimal(100))
     return account
 
 
@@ -42,9 +44,9 @@ def actions() -> list[str]:
 
 def test_an_adjustment_makes_the_books_equal(owner: Account) -> None:
     row = drift(owner, 40, 30)
-    shown = resolutions.preview(row)
+    shown = adjustments.preview(row)
     assert (shown["total_before"], shown["amount"], shown["total_after"], shown["refusal"]) == ("2", "-0.5", "1.5", "")
-    resolutions.adjust(row, "anna", "fee charged outside of a trade")
+    adjustments.adjust(row, "anna", "fee charged outside of a trade", person="anna")
     assert totals(owner) == {"BTC": Decimal("1.5")}
     assert Posting.objects.aggregate(sum=Sum("amount"))["sum"] == 0
     row.refresh_from_db()
@@ -55,14 +57,14 @@ def test_an_adjustment_makes_the_books_equal(owner: Account) -> None:
     assert Break.objects.count() == 1
     assert Coverage.objects.get(surface="balances").status == "proved"
     with pytest.raises(resolutions.Refused, match="already resolved by anna"):
-        resolutions.adjust(row, "bert", "again")
+        adjustments.adjust(row, "bert", "again", person="bert")
     assert Posting.objects.count() == 4
 
 
 def test_a_suspicion_is_not_adjusted(owner: Account) -> None:
     row = drift(owner, 40)
     with pytest.raises(resolutions.Refused, match="wait for the second"):
-        resolutions.adjust(row, "anna", "hasty")
+        adjustments.adjust(row, "anna", "hasty", person="anna")
     assert totals(owner) == {"BTC": Decimal(2)}
     assert actions() == []
 
@@ -73,9 +75,9 @@ def test_unproven_orders_block_a_correction(owner: Account, obstacle: str) -> No
     order = builders.order(owner, status="cancelled" if obstacle == "dead letter" else obstacle)
     if obstacle == "dead letter":
         DeadLetter.objects.create(order=order, account=owner, cause="c", explanation="e", money_at_risk=Decimal(1))
-    assert "settle them first" in resolutions.preview(row)["refusal"]
+    assert "settle them first" in adjustments.preview(row)["refusal"]
     with pytest.raises(resolutions.Refused, match="settle them first"):
-        resolutions.adjust(row, "anna", "impatient")
+        adjustments.adjust(row, "anna", "impatient", person="anna")
     assert Posting.objects.count() == 2
 
 
@@ -84,7 +86,7 @@ def test_only_balances_are_adjusted(owner: Account) -> None:
     builders.snapshot(owner, "open_orders", [], seconds_ago=20)
     runs.advance()
     with pytest.raises(resolutions.Refused, match="explain it instead"):
-        resolutions.adjust(Break.objects.get(), "anna", "wrong door")
+        adjustments.adjust(Break.objects.get(), "anna", "wrong door", person="anna")
 
 
 def test_an_explained_difference_stays_quiet_until_it_changes(owner: Account) -> None:

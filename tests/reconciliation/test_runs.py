@@ -10,7 +10,7 @@ import pytest
 from orders.models import Intent
 from project.lib.models import AuditEntry, FeedEntry
 from reconciliation import coverage, runs
-from reconciliation.models import Break, BreakEvent, Coverage, Run
+from reconciliation.models import STALE_AFTER_INTERVALS, Break, BreakEvent, Coverage, Run, read_interval
 from tests.reconciliation import builders
 from venues.models import Account, AccountStatus
 
@@ -215,7 +215,7 @@ def test_proofs_grow_old_and_only_accounts_in_service_are_watched(owner: Account
     coverage.refresh()
     assert status_of("open_orders") == "proved"
     assert not Coverage.objects.filter(account=resting).exists()
-    too_old = coverage.STALE_AFTER_INTERVALS * coverage.interval("open_orders") + timedelta(seconds=1)
+    too_old = STALE_AFTER_INTERVALS * read_interval("open_orders") + timedelta(seconds=1)
     Coverage.objects.filter(surface="open_orders").update(proved_at=builders.ago(too_old.total_seconds()))
     coverage.refresh()
     assert status_of("open_orders") == "stale"

@@ -24,10 +24,11 @@ def test_recorded_tape_is_read_whole() -> None:
     assert {trade.side for trade in trades} == {"buy", "sell"}
 
 
-@pytest.mark.parametrize("exchange", ["binance", "kraken"])
+@pytest.mark.parametrize("exchange", ["binance", "kraken", "bybit", "deribit"])
 def test_paper_venue_follows_the_recorded_tape(exchange: str, tmp_path: Path) -> None:
     recorded = {trade.price for trade in read_trades(TAPE)}
-    options = ("--world", "demo", "--replay", str(TAPE.resolve()), "--replay-symbol", "BTC/USDT", "--speed", "500")
+    demo = ("--world", "demo", "--exchange", exchange)
+    options = (*demo, "--replay", str(TAPE.resolve()), "--replay-symbol", "BTC/USDT", "--speed", "500")
     with running_paper_venue(tmp_path, *options) as venue:
         world = WorldHandle(exchange, "demo", "", "", "", "")
         seen: set[Decimal] = set()

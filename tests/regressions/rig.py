@@ -75,7 +75,8 @@ class Rig:
             may_trade=True,
         )  # fmt: skip
         return Gateway(
-            self.account.code, target, Secret(self.world.api_key, self.world.secret), timeout_seconds=TIMEOUT_SECONDS,
+            self.account.code, target, Secret(self.world.api_key, self.world.secret, self.world.passphrase),
+            timeout_seconds=TIMEOUT_SECONDS,
             nonce_floor=lease.nonce_floor, shared=SharedMarkets(),
         )  # fmt: skip
 
@@ -112,6 +113,7 @@ class Rig:
             order = await self.fresh(order)
             if order.status in statuses:
                 return order
+            self.end_pauses()  # a venue that stalled for seconds may have opened one: without it, every try is no try
             await self.resolve()
         raise AssertionError(f"the order stays {order.status}")
 

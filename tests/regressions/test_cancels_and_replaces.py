@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orders import amendment, cancellation, intake, store, sweeps
+from orders import amendment, cancellation, events, intake, store, sweeps
 from orders.models import Anomaly, Attempt, Fill, Intent, Order, OrderEvent
 from orders.requests import Amendment
 from orders.states import Mutation, Status
@@ -249,7 +249,7 @@ def test_nt_3831_statement_about_the_replaced_order_ends_nothing(account: Accoun
     order = moved(sending(account), Status.OPEN, venue_order_id="v-1")
     with store.transaction() as books:
         row = books.order(order.pk)
-        amendment.took_effect(books, row, replacing(books, row), "v-2", row.created_at)
+        events.take_amendment(books, row, replacing(books, row), "v-2", source="test", received_at=row.created_at)
     [said] = apply(order, report("cancelled", 5))  # about v-1
     assert (said, order.status, order.venue_order_id) == ("stale", "open", "v-2")
     apply(order, fill("t-1", "0.3", 4), fill("t-2", "0.7", 6, venue_order_id="v-2"))

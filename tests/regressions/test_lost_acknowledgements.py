@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from orders import intake, submission
+from orders import intake, submission, sweeps
 from orders.intake import Conflict
 from orders.models import Attempt, DeadLetter, Order
 from project.lib import clock
@@ -55,6 +56,34 @@ async def test_hb_3374_six_dead_buys_were_filled(rig: Rig) -> None:
     rig.venue.trade(rig.world, SYMBOL, "sell", "0.06")
     assert {(await rig.resolve_until(order, "filled")).filled_quantity for order in orders} == {D("0.01")}
     assert rig.placed() == 8
+    await rig.assert_books_are_whole()
+
+
+@both
+async def test_an_order_found_long_after_it_filled_is_booked_whole(rig: Rig) -> None:
+    """Trades are swept from the newest one back by an overlap; what was in doubt for longer has its trade before that."""
+    rig.service.timing = dataclasses.replace(rig.service.timing, fills_overlap_seconds=0)
+    rig.fault("drop_after", "create_order")
+    lost = await rig.submitted(side="sell", type="market", price=None, quantity="0.5")
+    known = await rig.submitted(side="sell", type="market", price=None, quantity="0.1")
+    await sweeps.fills(rig.service, reason="schedule")
+    assert ((await rig.fresh(lost)).status, (await rig.fresh(known)).status) == ("unknown", "filled")
+    lost = await rig.resolve_until(lost, "filled")
+    assert lost.filled_quantity == D("0.5")
+    await rig.assert_books_are_whole()
+
+
+@both
+async def test_an_order_found_long_after_it_filled_in_part_is_booked_so(rig: Rig) -> None:
+    """The same where the rest still stands at the venue: what has filled is not left for the day on which it ends."""
+    rig.service.timing = dataclasses.replace(rig.service.timing, fills_overlap_seconds=0)
+    rig.fault("drop_after", "create_order")
+    lost = await rig.submitted(quantity="0.5", price="60000")
+    rig.venue.trade(rig.world, SYMBOL, "sell", "0.2")
+    await rig.submitted(side="sell", type="market", price=None, quantity="0.1")
+    await sweeps.fills(rig.service, reason="schedule")
+    lost = await rig.resolve_until(lost, "partially_filled")
+    assert lost.filled_quantity >= D("0.2")
     await rig.assert_books_are_whole()
 
 

@@ -179,3 +179,54 @@ def test_what_is_denied(order: dict[str, Any], facts: dict[str, Any], code: str)
 def test_what_may_go(order: dict[str, Any], facts: dict[str, Any]) -> None:
     wanted = proposal(**order)
     assert checks.decide(wanted, dataclasses.replace(FACTS, **facts)) == Approved(wanted)
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "code", "nearest"),
+    [
+        ("buy", "5.005", "PRICE_BELOW_MINIMUM", None),  # a buy is never moved up
+        ("sell", "5.005", "PRICE_BELOW_MINIMUM", "10"),
+        ("buy", "5000", "PRICE_ABOVE_MAXIMUM", "1000"),
+        ("sell", "5000", "PRICE_ABOVE_MAXIMUM", None),  # a sell is never moved down
+        ("buy", "100.005", "PRICE_OFF_STEP", "100"),
+        ("sell", "100.005", "PRICE_OFF_STEP", "100.01"),
+    ],
+)
+def test_a_price_out_of_bounds(side: str, price: str, code: str, nearest: str | None) -> None:
+    bounds = {"price_min": D("10"), "price_max": D("1000")}
+    assert problem(proposal(side=side, price=D(price)), **bounds) == ("price", code, nearest)
+
+
+def test_a_trailing_offset_is_a_distance_and_has_no_bounds() -> None:
+    order = proposal(type="trailing_stop", price=None, trailing_offset=D("1"))
+    assert checks.fit(order, dataclasses.replace(GRID, price_min=D("10"))) == []
+
+
+def test_the_notional_has_a_maximum_too() -> None:
+    assert problem(proposal(quantity=D("60"), price=D("100")), notional_max=D("5000")) == (
+        "quantity", "NOTIONAL_ABOVE_MAXIMUM", "50",
+    )  # fmt: skip
+
+
+def test_a_contract_is_worth_what_it_stands_for() -> None:
+    linear = dataclasses.replace(GRID, kind="swap", contract_size=D("0.01"))
+    assert linear.notional(D("100"), D("3")) == D("3")
+    assert problem(proposal(quantity=D("3")), kind="swap", contract_size=D("0.01")) == (
+        "quantity", "NOTIONAL_BELOW_MINIMUM", "5",
+    )  # fmt: skip
+    inverse = dataclasses.replace(GRID, kind="swap", contract_size=D("10"), is_inverse=True)
+    assert inverse.notional(D("64000"), D("3")) == D("30")  # of the quote asset, whatever the price
+    facts = dataclasses.replace(FACTS, limits={"notional_max": D("25")}, contract_size=D("10"), is_inverse=True)
+    assert isinstance(checks.decide(proposal(quantity=D("3"), price=D("64000")), facts), Denied)
+    assert isinstance(checks.decide(proposal(quantity=D("2"), price=D("64000")), facts), Approved)
+
+
+@given(
+    st.decimals("0.0001", "100000", places=6),
+    st.sampled_from(["0.01", "0.05", "0.5", "3"]),
+    st.sampled_from(["buy", "sell"]),
+)
+def test_a_rounded_price_never_costs_more(price: Decimal, step: str, side: str) -> None:
+    rounded = decimals.price_to(price, D(step), side)
+    assert decimals.is_multiple(rounded, D(step)) and abs(rounded - price) < D(step)
+    assert rounded <= price if side == "buy" else rounded >= price

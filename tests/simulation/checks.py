@@ -181,10 +181,12 @@ def _log(database: Database) -> Iterator[Broken]:
                 fill = fills.pop(event.data["fill"])
                 quantity, value = quantity + fill.quantity, value + fill.quote_quantity
                 key = (code, fill.symbol)
-                holdings[key] = ledger.fold(holdings.get(key, ledger.Holding()), fill.side, fill.quantity, fill.price)
+                holdings[key] = ledger.after(holdings.get(key, ledger.Holding()), fill)
             figures[event.order] = (quantity, value, count + 1)
     for order in database.orders.values():
-        folded = (status.get(order.id), mutation.get(order.id), *figures.get(order.id, (ZERO, ZERO, 0)))
+        quantity, value, version = figures.get(order.id, (ZERO, ZERO, 0))
+        version += sum(database.attempts[key].action == "submit" for key in database.attempts_of.get(order.id, ()))
+        folded = (status.get(order.id), mutation.get(order.id), quantity, value, version)
         stored = (order.status, order.mutation, order.filled_quantity, order.filled_value, order.version)
         if folded != stored:
             yield "I8", f"order {order.id}: the log folds to {folded}, the row says {stored}", str(order.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,7 +16,9 @@ from orders.triggers import ARMED, HELD_BACK
 from project.lib import clock
 from risk.checks import Facts
 from tests.simulation.memory import BalanceRecord, Capture, Database, clone
-from venues.messages import BalanceReport, MarketSpec, Permissions, Read
+from venues.books import BookStats
+from venues.messages import BalanceReport, MarketSpec, Permissions, PositionReport, Read
+from venues.streams import Session
 
 WAITING_MAX = 200
 CONFIRMED_AFTER = timedelta(seconds=5)
@@ -137,6 +139,11 @@ class MemoryDesk:
         """Return when the newest booked trade was executed."""
         return max((f.executed_at for f in self.database.fills.values() if f.account == account), default=None)
 
+    def fills_proved_at(self, account: str) -> datetime | None:
+        """Return when the newest sweep of fills that was good was asked for."""
+        made = reversed(self.database.captures[account])
+        return next((row.requested_at for row in made if (row.surface, row.status) == ("fills", "good")), None)
+
     def has_new_fills(self, account: str, executed_from: datetime, recorded_from: datetime) -> bool:
         """Say whether a trade executed since the one time was booked since the other."""
         return any(
@@ -152,12 +159,15 @@ class MemoryDesk:
         return sorted({order.symbol for order in self.database.orders.values() if order.account == account})
 
     def venue_ids(self, account: str, symbol: str, since: datetime) -> frozenset[str]:
-        """Return the venue's ids of our orders on a symbol that were made since then."""
-        return frozenset(
-            order.venue_order_id
-            for order in self.database.orders.values()
-            if (order.account, order.symbol) == (account, symbol) and order.created_at >= since and order.venue_order_id
-        )
+        """Return the venue's ids of our orders on a symbol that were made since then, past legs included."""
+        database = self.database
+        made = [
+            order
+            for order in database.orders.values()
+            if (order.account, order.symbol) == (account, symbol) and order.created_at >= since
+        ]
+        legs = [database.attempts[key] for order in made for key in database.attempts_of.get(order.id, ())]
+        return frozenset({order.venue_order_id for order in made} | {leg.venue_order_id for leg in legs}) - {""}
 
     def balances(self, account: str, assets: Sequence[str]) -> Mapping[str, BalanceView]:
         """Return both sides per asset, of those that either side has ever named."""
@@ -188,6 +198,9 @@ class MemoryDesk:
                 continue
             self.database.put(self.database.balances, (account, asset), _noted(row, said[asset], requested_at))
 
+    def note_positions(self, account: str, reports: Sequence[PositionReport], *, requested_at: datetime) -> None:
+        """The simulated venues trade spot alone: there is nothing to keep."""
+
     def event_sequence(self, account: str) -> int:
         """Return the number of the account's last event."""
         return self.database.accounts[account].event_sequence
@@ -207,7 +220,8 @@ class MemoryDesk:
         is_opening = surface == "fills" and reason == "opening"
         trades = frozenset((row.symbol, row.venue_trade_id) for row in read.rows) if is_opening else frozenset()
         made = Capture(
-            surface=surface, status=read.status, epoch=epoch, reason=reason, event_sequence=event_sequence, trades=trades
+            surface=surface, status=read.status, epoch=epoch, reason=reason, event_sequence=event_sequence, trades=trades,
+            requested_at=read.requested_at,
         )  # fmt: skip
         self.database.append(self.database.captures[account], made)
 
@@ -229,8 +243,11 @@ class MemoryDesk:
             self.database.change_account(account, status=status, status_reason=reason[:300], status_at=clock.now())
             self.database.committed.statuses.append((account, status, reason))
 
-    def keep_probe(self, account: str, permissions: Permissions | None) -> None:
+    def keep_probe(self, account: str, permissions: Permissions | None, problem: str) -> None:
         """Judge and keep what the venue says the key may do."""
+        before = self.database.accounts[account].probe_result
+        if permissions is None and before and not before.startswith("refused"):
+            return
         if permissions is None or permissions.can_withdraw is None:
             result = "refused: the venue does not say what this key may do"
         elif permissions.can_withdraw or permissions.can_trade is False:
@@ -238,6 +255,12 @@ class MemoryDesk:
         else:
             result = "trade without withdraw"
         self.database.change_account(account, probed_at=clock.now(), probe_result=result)
+
+    def keep_candidate(
+        self, account: str, credential: uuid.UUID, permissions: Permissions | None, problem: str
+    ) -> None:
+        """Raise: no key is replaced in a simulated world."""
+        raise AssertionError(f"{account} has no candidate {credential}")
 
     def store_instruments(self, venue: str, specs: Sequence[MarketSpec]) -> None:
         """Keep the venue's instruments."""
@@ -253,19 +276,39 @@ class MemoryDesk:
     def keep_frames(self, account: str, frames: Sequence[tuple[str, datetime]]) -> None:
         """Keep raw stream frames: nothing reads them."""
 
+    def keep_session(self, account: str, session: Session) -> None:
+        """Keep how a stream's session stands: nothing in the core reads it."""
+
+    def end_sessions(self, account: str) -> None:
+        """End what an owner left open: nothing in the core reads it."""
+
     def keep_health(self, account: str, channels: Mapping[str, Any], is_news: bool) -> None:
         """Keep how each channel is doing: nothing in the core reads it."""
+
+    def keep_book_health(self, account: str, listed: Sequence[BookStats]) -> None:
+        """Keep how each book is doing: nothing in the core reads it."""
+
+    def maintenance_said(self, venue: str) -> str:
+        """Return nothing: the simulated venue is never in maintenance."""
+        return ""
+
+    def note_maintenance(self, venue: str, said: str) -> None:
+        """Take a venue's word: the simulated one is never in maintenance."""
 
     def priced_symbols(self, account: str, venue: str, at_most: int) -> list[str]:
         """Return the symbols whose prices are wanted."""
         return sorted(symbol for code, symbol in self.database.instruments if code == venue)
 
-    def risk(self, account: str, symbol: str) -> tuple[int, Facts | None]:
-        """Return the revision of the risk rules and the facts they are applied to; None when the symbol is not listed."""
-        revision, venue = self.database.counters["rules"], self.database.accounts[account].target.code
-        if (venue, symbol) not in self.database.instruments:
-            return revision, None
-        return revision, self.facts(account, symbol, own=1)
+    def risk(self, places: Collection[tuple[str, str]]) -> tuple[int, Mapping[tuple[str, str], Facts | None]]:
+        """Return the revision of the risk rules and the facts per account and symbol; None where a symbol is not listed."""
+        database = self.database
+        listed = {
+            (account, symbol)
+            for account, symbol in places
+            if (database.accounts[account].target.code, symbol) in database.instruments
+        }
+        facts = {place: self.facts(*place, own=1) if place in listed else None for place in sorted(places)}
+        return database.counters["rules"], facts
 
     def facts(self, account: str, symbol: str, own: int = 0) -> Facts:
         """Gather what the pre-trade check rests on."""

@@ -20,6 +20,7 @@ from tests.simulation.venue import MICROSECONDS, SimVenue
 from tests.simulation.wire import Reply, Wire
 from venues import errors
 from venues.breaker import Breaker
+from venues.facts.shapes import Priority
 from venues.messages import (
     AmendOrder,
     Answer,
@@ -35,7 +36,6 @@ from venues.messages import (
     Read,
     Shape,
 )
-from venues.ratelimit import Priority
 
 _CODES = {"insufficient_funds": "INSUFFICIENT_FUNDS", "would_take": "POST_ONLY_WOULD_TAKE"}
 _LOST = {"reset": "CONNECTION_LOST", "timeout": "TIMEOUT", "server_error": "SERVER_ERROR", "garbled": "UNREADABLE"}
@@ -69,6 +69,10 @@ class SimGateway:
         self._nonce = lease.nonce_floor
         self._turns = Turns()
         self.errors = 0
+        self.last_error = ""
+        self.paused = self.maintenance = ""
+        self.throttled_at: datetime | None = None
+        self.clock_offset_ms = 0
 
     async def open(self) -> None:
         """Fetch the market list. Raises ConnectionError."""
@@ -103,7 +107,7 @@ class SimGateway:
         self._turns.order -= 1
         self._sign()
         reply = await self._wire.act(f"submit {order.venue_client_id}", lambda: self._venue.place(order, self.code))
-        return self._count("submit", self._answer(reply))
+        return self._count("submit", self._answer(reply, order.venue_client_id))
 
     async def cancel(self, order: CancelOrder) -> Answer:
         """Send one cancel once."""
@@ -194,7 +198,7 @@ class SimGateway:
         """Say that the key may trade and not withdraw."""
         reply = await self._wire.ask(lambda: True)
         if reply.ending != "answer":
-            return None
+            raise ConnectionError(reply.ending)
         return Permissions(can_read=True, can_trade=True, can_withdraw=False)
 
     async def markets(self) -> list[MarketSpec]:
@@ -208,12 +212,40 @@ class SimGateway:
         )
         return reply.value if reply.ending == "answer" else {}
 
-    async def run_stream(
-        self, on_frame: Callable[..., None], on_reports: Callable[..., None], on_state: Callable[..., None]
-    ) -> None:
+    def want_books(self, symbols: Sequence[str]) -> None:
+        """Keep up no books: prices are asked for."""
+
+    def release_books(self) -> list[Any]:
+        """Have no books to release."""
+        return []
+
+    def book_prices(self, symbols: Sequence[str]) -> dict[str, Decimal]:
+        """Know no prices without asking."""
+        return {}
+
+    def stale_books(self, symbols: Sequence[str], seconds: float) -> dict[str, Any]:
+        """Have no book that could be stale."""
+        return {}
+
+    async def book_moved(self, seconds: float) -> None:
+        """Wait it out: no book moves."""
+        await asyncio.sleep(seconds)
+
+    def book_health(self) -> list[Any]:
+        """Have no books."""
+        return []
+
+    def take_book_sessions(self) -> list[Any]:
+        """Have no books."""
+        return []
+
+    async def run_stream(self, on_frame: Callable[..., None], on_state: Callable[..., None]) -> None:
         """Run the private stream until cancelled."""
         if self.capabilities.stream:
-            await self._streaming.run(self.code, on_frame, on_reports, on_state)
+            await self._streaming.run(self.code, on_frame, on_state)
+
+    async def check(self) -> None:
+        """Ask nothing: the clock is the world's, and there is no maintenance."""
 
     def health(self) -> dict[str, Stats]:
         """Return what each channel has been doing."""
@@ -235,7 +267,7 @@ class SimGateway:
             lag = self._chance.uniform(0, self.capabilities.read_lag_seconds)
         return self._venue.now_us() - int(lag * MICROSECONDS)
 
-    def _answer(self, reply: Reply) -> Answer:
+    def _answer(self, reply: Reply, submitted: str = "") -> Answer:
         if reply.ending == "unreachable":
             return Answer(outcome="not_sent", code="VENUE_UNREACHABLE", transient=True)
         if reply.ending == "rate_limited":
@@ -252,7 +284,7 @@ class SimGateway:
         if report is None or self._venue.swarm.happens("ack_without_order", self._chance):
             return Answer(outcome="accepted", venue_order_id=report.venue_order_id if report else None)
         if self._venue.swarm.happens("ack_then_deny", self._chance):
-            self._venue.hide(self.code, report, self._chance.uniform(1, 30))
+            self._venue.hide(self.code, report, self._chance.uniform(1, 30), submitted)
         return Answer(outcome="accepted", venue_order_id=report.venue_order_id, order=report)
 
     def _count(self, capability: str, answer: Answer) -> Answer:

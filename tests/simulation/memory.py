@@ -23,6 +23,7 @@ from orders.rows import (
     OrderRow,
     PositionRow,
     PostingRow,
+    TransferRow,
 )
 from venues.messages import MarketSpec
 from venues.targets import VenueTarget
@@ -78,6 +79,7 @@ class Capture:
     epoch: int
     reason: str
     event_sequence: int
+    requested_at: datetime
     trades: frozenset[tuple[str, str]] = frozenset()
 
 
@@ -114,6 +116,7 @@ class Database:
         self.waiting_intents: dict[uuid.UUID, None] = {}
         self.fills: dict[tuple[str, str, str, str], FillRow] = {}
         self.events: dict[str, list[EventRow]] = {}
+        self.transfers: dict[tuple[str, str, str, str], TransferRow] = {}
         self.postings: list[PostingRow] = []
         self.balances: dict[tuple[str, str], BalanceRecord] = {}
         self.positions: dict[tuple[str, str], PositionRow] = {}

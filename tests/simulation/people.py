@@ -32,6 +32,7 @@ class Clients:
     def __init__(self, world: World) -> None:
         self.world = world
         self.chance = random.Random(f"{world.swarm.seed}:clients")
+        self._halting = random.Random(f"{world.swarm.seed}:halting")
         self.acked: dict[str, uuid.UUID] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -77,8 +78,21 @@ class Clients:
                 self.world.trace.note(
                     "client", payload["client_order_id"], order_id, payload["type"], payload["quantity"]
                 )
+                if self.world.swarm.happens("halt", self._halting):
+                    self._halt_for_a_moment(f"account:{payload['account']}")
                 return order_id
             await asyncio.sleep(RETRY_SECONDS * chance.random() + 0.01)
+
+    def _halt_for_a_moment(self, scope: str) -> None:
+        """Halt when it hurts: an order has just been accepted, and nothing of it has gone out yet."""
+
+        def release() -> None:
+            if scope in self.world.database.halts:
+                self.world.halt(scope, False)
+
+        if scope not in self.world.database.halts:
+            self.world.halt(scope, True)
+            self.world.loop.call_later(self._halting.uniform(0.5, 3.0), release)
 
     async def _amend(self, order_id: uuid.UUID, payload: dict[str, Any], chance: random.Random) -> None:
         await asyncio.sleep(chance.choice((0.05, 0.5, chance.uniform(0, 8))))

@@ -6,14 +6,14 @@ import json
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError
 
-from orders.books import Books, Conflict, Fenced, TradeKey, key_of
+from orders.books import Books, Conflict, Fenced
 from orders.cache import Aggregate
-from orders.rows import AnomalyRow, AttemptRow, FillRow, LetterRow, OrderRow, PositionRow
+from orders.rows import AnomalyRow, AttemptRow, FillRow, LetterRow, OrderRow, PositionRow, TradeKey, TransferKey
 from orders.store import ATTEMPT_CHANGES, LETTER_CHANGES, ORDER_CHANGES
 from project.lib import failpoints
 from tests.simulation.desk import MemoryDesk
@@ -34,7 +34,7 @@ class MemoryStore(MemoryDesk):
             attempts = [clone(database.attempts[key]) for key in database.attempts_of.get(order_id, ())]
             attempts.sort(key=lambda attempt: (attempt.sent_at, attempt.id))
             letters = [clone(each) for each in database.letters.values() if each.order == order_id]
-            found.append(Aggregate(clone(order), attempts, [each for each in letters if each.status == "open"]))
+            found.append(Aggregate.stored(clone(order), attempts, [each for each in letters if each.status == "open"]))
         return iter(found)
 
     def find(
@@ -59,6 +59,30 @@ class MemoryStore(MemoryDesk):
     def fills(self, keys: Sequence[TradeKey]) -> list[FillRow]:
         """Return which of these trades are booked."""
         return [clone(self.database.fills[key]) for key in keys if key in self.database.fills]
+
+    def booked_transfers(self, keys: Sequence[TransferKey]) -> frozenset[TransferKey]:
+        """Return which of these transfers are booked."""
+        return frozenset(key for key in keys if key in self.database.transfers)
+
+    def transfers_proved_at(self, account: str) -> datetime | None:
+        """Return when the newest read of transfers that was good was asked for."""
+        made = reversed(self.database.captures[account])
+        return next((row.requested_at for row in made if (row.surface, row.status) == ("transfers", "good")), None)
+
+    def opening_transfers(self, account: str) -> None:
+        """Know no transfers of the opening: the venue's clock says what came before."""
+
+    def moved_assets(self, account: str, since: datetime) -> list[str]:
+        """Return the assets of which either side has something, and those of transfers since then."""
+        held = {
+            asset
+            for (owner, asset), row in self.database.balances.items()
+            if owner == account and (row.total or row.venue_total)
+        }
+        moved = {
+            row.asset for row in self.database.transfers.values() if row.account == account and row.occurred_at >= since
+        }
+        return sorted(held | moved)
 
     def position(self, account: str, symbol: str) -> PositionRow | None:
         """Return a position, or None."""
@@ -104,8 +128,10 @@ class MemoryStore(MemoryDesk):
             self.database.put(self.database.letters, letter.id, clone(letter))
             self.database.committed.letters.append(letter)
         for fill in books.fills:
-            self._unique(self.database.fills, key_of(fill), clone(fill))
+            self._unique(self.database.fills, fill.key, clone(fill))
             self.database.committed.fills.append(fill)
+        for transfer in books.transfers:
+            self._unique(self.database.transfers, transfer.key, clone(transfer))
 
     def _check_gates(self, books: Books) -> None:
         for account, (epoch, revision) in books.gates.items():
@@ -121,6 +147,11 @@ class MemoryStore(MemoryDesk):
             if stored is None or stored.version != version_before:
                 raise Conflict
             self._keep_order(_with_changes(stored, order, ORDER_CHANGES), stored)
+        for order_id, begun in books.begun.items():
+            stored = self.database.orders[order_id]
+            if stored.version != begun.version - 1:
+                raise Fenced
+            self._keep_order(_with_changes(stored, begun, ("version",)), stored)
         for key, attempt in books.changed_attempts.items():
             self._keep_attempt(_with_changes(self.database.attempts[key], attempt, ATTEMPT_CHANGES))
             self.database.committed.outcomes.append(attempt)

@@ -14,6 +14,7 @@ from tests.simulation.swarm import Swarm
 from tests.simulation.venue import MICROSECONDS, SimVenue
 from venues.messages import Malformed, Report, StreamState
 from venues.paper.orders import Fact
+from venues.streams import StreamReason
 
 BACKOFF_SECONDS = (0.25, 3.0)
 DELAY_SECONDS = 20.0
@@ -26,8 +27,7 @@ class Connection:
     account: str
     scope: Scope | None
     on_frame: Callable[..., None]
-    on_reports: Callable[..., None]
-    ended: asyncio.Future[str]
+    ended: asyncio.Future[StreamReason]
     last_at: float = 0.0
 
 
@@ -44,18 +44,17 @@ class Streaming:
         self,
         account: str,
         on_frame: Callable[..., None],
-        on_reports: Callable[..., None],
         on_state: Callable[..., None],
     ) -> None:
         """Connect, deliver, reconnect, until cancelled."""
         while True:
             on_state(StreamState(state="connecting", at=clock.now()))
             await asyncio.sleep(self.chance.uniform(0.01, 0.3))
-            reason = "STREAM_REFUSED"
+            reason = StreamReason.REFUSED
             if not self.swarm.happens("stream_refused", self.chance):
-                connection = Connection(account, SCOPE.get(), on_frame, on_reports, self.loop.create_future())
+                connection = Connection(account, SCOPE.get(), on_frame, self.loop.create_future())
                 self._connections.append(connection)
-                on_state(StreamState(state="live", at=clock.now()))
+                on_state(StreamState(state="subscribed", at=clock.now()))
                 try:
                     reason = await connection.ended
                 finally:
@@ -72,7 +71,7 @@ class Streaming:
     def _send(self, connection: Connection, fact: Fact) -> None:
         if self.swarm.happens("stream_closed", self.chance):
             if not connection.ended.done():
-                connection.ended.set_result("STREAM_CLOSED")
+                connection.ended.set_result(StreamReason.CLOSED_BY_VENUE)
             return
         reports = self._reports(fact)
         fate = self.swarm.fate(("frame_lost", "frame_reordered", "frame_delayed", "frame_poison"), self.chance)
@@ -95,9 +94,7 @@ class Streaming:
     def _deliver(self, connection: Connection, reports: list[Report]) -> None:
         if connection not in self._connections:
             return
-        received_at = clock.now()
-        connection.on_frame("{}", received_at)
-        connection.on_reports(reports, received_at)
+        connection.on_frame("{}", reports, clock.now())
 
     def _reports(self, fact: Fact) -> list[Report]:
         found: list[Report] = []
@@ -117,4 +114,4 @@ class Streaming:
         chance.shuffle(listed)
         for connection in listed:
             if not connection.ended.done():
-                connection.ended.set_result("STREAM_CLOSED")
+                connection.ended.set_result(StreamReason.CLOSED_BY_VENUE)

@@ -16,6 +16,7 @@ GATE = (3, 11, 27)
 PURE_ORDERS = (
     "states", "rows", "books", "cache", "ports", "events", "doubts", "ledger", "matching", "proof", "service",
     "submission", "cancellation", "resolver", "recovery", "sweeps", "stream", "person", "telemetry", "owner", "executor",
+    "amendment", "legs", "trades",
 )  # fmt: skip
 LINTED = [
     *(ROOT / "orders" / f"{name}.py" for name in PURE_ORDERS),

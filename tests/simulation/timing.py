@@ -11,5 +11,6 @@ def timing(swarm: Swarm) -> Timing:
     return Timing(
         lease_seconds=10, lease_renew_seconds=2, poll_seconds=swarm.poll_seconds, request_timeout_seconds=10,
         lookup_interval_seconds=5, dead_letter_seconds=swarm.dead_letter_seconds, not_ready_seconds=30,
-        open_orders_seconds=10, fills_seconds=30, fills_overlap_seconds=300, balances_seconds=60, markets_seconds=3600,
+        open_orders_seconds=10, fills_seconds=30, fills_overlap_seconds=300, balances_seconds=60, probe_seconds=21_600,
+        markets_seconds=3600,
     )  # fmt: skip

@@ -70,6 +70,7 @@ class SimVenue:
             quirks=QUIRKS.get(swarm.personality, ()),
         )  # fmt: skip
         facts = capabilities.for_exchange(exchange, self.target.quirks)
+        facts = replace(facts, transfers=False)  # it moves money without a list of it
         self.facts = facts if swarm.has_stream else replace(facts, stream=False)
         if swarm.amends == "by_us":
             self.facts = replace(self.facts, amend="none")
@@ -82,6 +83,7 @@ class SimVenue:
         self.tell: Callable[[Fact], None] = lambda fact: None
         self.on_submit: Callable[[Submit], None] = lambda submit: None
         self.is_quiet = self.may_drift = False
+        self._denials: dict[str, tuple[Order, int]] = {}
         self._quotes: dict[tuple[str, str, int], Resting] = {}
         self._backdated_us = 3600 * MICROSECONDS  # what the accounts have, they have had for long
         for code in accounts:
@@ -192,11 +194,23 @@ class SimVenue:
             liquidity="maker" if fill.liquidity == "maker" else "taker", occurred_at=_at(fill.at),
         )  # fmt: skip
 
-    def hide(self, account: str, report: OrderReport, seconds: float) -> None:
-        """Deny an order for a while that was acknowledged just now."""
+    def hide(self, account: str, report: OrderReport, seconds: float, submitted: str) -> None:
+        """Deny an order for a while that was acknowledged just now; a new one from when its acknowledgement is stored.
+
+        A venue that denied one beyond its bounds which nobody is known to have been told of would prove it absent.
+        """
         order = self._named(self.engine.accounts[account], report.symbol, report.venue_order_id, "")
-        if order is not None:
-            order.hidden_until = self.now_us() + int(seconds * MICROSECONDS)
+        if order is None:
+            return
+        self._denials[submitted] = (order, int(seconds * MICROSECONDS))
+        if not submitted:
+            self.acknowledged("")
+
+    def acknowledged(self, submitted: str) -> None:
+        """Deny from now on what is to be denied, for it is stored that we know of it."""
+        if submitted in self._denials:
+            order, duration = self._denials.pop(submitted)
+            order.hidden_until = self.now_us() + duration
 
     def specs(self) -> list[MarketSpec]:
         """List the instruments."""

@@ -35,6 +35,8 @@ class Watch:
             self._sending(attempt)
         for attempt in committed.outcomes:
             note("outcome", attempt.action, attempt.venue_client_id, attempt.outcome, attempt.code, attempt.resolution)
+            if attempt.action == "submit" and attempt.outcome == "accepted":
+                self.venue.acknowledged(attempt.venue_client_id)
         for event in committed.events:
             data = json.dumps(event.data)
             note("event", event.order, event.kind, event.status_before, event.status_after, event.source, data)

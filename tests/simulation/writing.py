@@ -32,7 +32,7 @@ class InlineWriter(writer.Writer):
         self._virtual, self._swarm = loop, swarm
         self._chance = random.Random(f"{swarm.seed}:writer:{name}")
         self._gathered: list[writer._Job] = []
-        self._is_committing = False
+        self._is_committing = self._is_telling = False
         self._answered_at = 0.0
         self._loop: Any = self
 
@@ -73,6 +73,21 @@ class InlineWriter(writer.Writer):
         self._is_committing = bool(self._gathered)
         if self._gathered:
             self._virtual.call_later(self._latency(), self._drain)
+        self._tell_in_time()
+
+    def _tell_in_time(self) -> None:
+        patience = self._patience()
+        if patience is not None and not self._is_telling:
+            self._is_telling = True
+            self._virtual.call_later(patience, self._told)
+
+    def _told(self) -> None:
+        self._is_telling = False
+        try:
+            self._tell()
+        except Killed:
+            return
+        self._tell_in_time()
 
     def _latency(self) -> float:
         if self._swarm.happens("slow_commit", self._chance):

@@ -20,7 +20,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperVenue]:
         yield running
 
 
-@pytest.fixture(params=["binance", "kraken"])
+@pytest.fixture(params=["binance", "kraken", "bybit", "okx", "coinbase", "deribit"])
 def paper_world(paper: PaperVenue, request: pytest.FixtureRequest) -> Iterator[WorldHandle]:
     """Return a new still world of each exchange in turn."""
     made = paper.create_world(request.param, f"gateway-{next(_numbers)}")

@@ -65,7 +65,7 @@ def gateway(world: WorldHandle, **changes: Any) -> Gateway:
         may_trade=True,
     )  # fmt: skip
     plain: dict[str, Any] = {"timeout_seconds": TIMEOUT_SECONDS, "shared": SharedMarkets()}
-    secret = changes.pop("secret", None) or Secret(world.api_key, world.secret)
+    secret = changes.pop("secret", None) or Secret(world.api_key, world.secret, world.passphrase)
     return Gateway("account", changes.pop("target", target), secret, **(plain | changes))
 
 

@@ -16,11 +16,14 @@ class RecordedWire:
     def __init__(self, *answers: tuple[int, Any]) -> None:
         self.answers = list(answers)
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.headers: list[Mapping[str, str]] = []
 
     async def send(self, record: HttpRecord, headers: Mapping[str, str], body: bytes | None) -> None:
         """Answer as recorded."""
         query = record.url.partition("?")[2]
-        self.asked.append((record.path, dict(parse_qsl((body or b"").decode() or query))))
+        text = (body or b"").decode() or query
+        self.asked.append((record.path, json.loads(text) if text.startswith("{") else dict(parse_qsl(text))))
+        self.headers.append(headers)
         record.sent = True
         status, answer = self.answers.pop(0)
         record.status, record.headers = status, Headers()

@@ -69,6 +69,7 @@ def answering(rig: Desk, *answers: tuple[int, Any]) -> RecordedWire:
 
 binance = pytest.mark.parametrize("exchange", ["binance"])
 kraken = pytest.mark.parametrize("exchange", ["kraken"])
+deribit = pytest.mark.parametrize("exchange", ["deribit"])
 
 
 @binance
@@ -89,14 +90,20 @@ async def test_binance_replaces_an_untouched_order_only_if_it_is_untouched(rig: 
 
 
 @binance
-async def test_binance_replaces_what_is_left_and_says_what_was_filled_on_the_way(rig: Desk) -> None:
-    wire = answering(rig, (200, both(executedQty="0.12")))
-    answer = await rig.gateway.amend(order(filled_quantity=Decimal("0.1"), venue_order_id=None, post_only=True))
-    assert (answer.outcome, answer.replaced, answer.code) == ("accepted", "new_order", "FILLED_MEANWHILE")
-    assert "0.02" in answer.message
+async def test_binance_replaces_by_our_own_id_where_the_venue_gave_none(rig: Desk) -> None:
+    wire = answering(rig, (200, both()))
+    answer = await rig.gateway.amend(order(venue_order_id=None, post_only=True))
+    assert (answer.outcome, answer.replaced) == ("accepted", "new_order")
     request = wire.asked[0][1]
-    assert (request["quantity"], request["cancelOrigClientOrderId"], request["type"]) == ("0.2", OLD, "LIMIT_MAKER")
-    assert not {"cancelRestrictions", "cancelOrderId", "timeInForce"} & request.keys()
+    assert (request["cancelOrigClientOrderId"], request["type"]) == (OLD, "LIMIT_MAKER")
+    assert not {"cancelOrderId", "timeInForce"} & request.keys()
+
+
+@binance
+async def test_binance_never_replaces_what_has_filled_in_part(rig: Desk) -> None:
+    wire = answering(rig)
+    answer = await rig.gateway.amend(order(filled_quantity=Decimal("0.1")))
+    assert answer.outcome == "not_sent" and not wire.asked
 
 
 @binance
@@ -161,7 +168,105 @@ async def test_kraken_answers(rig: Desk, body: Any, outcome: str, replaced: str,
         assert (answer.order.quantity, answer.venue_order_id) == (Decimal("0.3"), "OAAAAA-BBBBB-CCCCCC")
 
 
-@pytest.mark.parametrize("exchange", ["binance", "kraken"])
+EDITED = {
+    "order_id": "9", "order_state": "open", "order_type": "limit", "instrument_name": "BTC_USDT", "direction": "buy",
+    "price": 49000.0, "amount": 0.3, "filled_amount": 0.1, "label": OLD, "last_update_timestamp": 1795200000000,
+}  # fmt: skip
+
+
+def edited(**changes: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "result": {"order": EDITED | changes, "trades": []}}
+
+
+def refused(code: int, message: str) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "error": {"code": code, "message": message}}
+
+
+@deribit
+@pytest.mark.parametrize(
+    ("status", "body", "outcome", "replaced", "code"),
+    [
+        (200, edited(), "accepted", "in_place", ""),
+        (400, refused(11044, "not_open_order"), "rejected", "", "ORDER_UNKNOWN"),
+        (400, refused(10004, "order_not_found"), "rejected", "", "ORDER_UNKNOWN"),
+        (400, refused(11008, "already_filled"), "rejected", "", "ORDER_CLOSED"),
+        (400, refused(10009, "not_enough_funds"), "rejected", "", "INSUFFICIENT_FUNDS"),
+        (400, refused(13888, "timed_out"), "unknown", "", "OUTCOME_UNKNOWN"),
+        (400, refused(10028, "too_many_requests"), "not_sent", "", "RATE_LIMITED"),
+        (400, refused(12345, "something new"), "unknown", "", "OUTCOME_UNKNOWN"),
+        (502, refused(10009, "not_enough_funds"), "unknown", "", "OUTCOME_UNKNOWN"),
+        (200, edited(order_id="10"), "unknown", "", "OUTCOME_UNKNOWN"),
+        (200, edited(amount=0.2), "unknown", "", "OUTCOME_UNKNOWN"),
+        (200, edited(price=50000.0), "unknown", "", "OUTCOME_UNKNOWN"),
+        (200, {"jsonrpc": "2.0", "result": {}}, "unknown", "", "OUTCOME_UNKNOWN"),
+    ],
+)
+async def test_deribit_answers(rig: Desk, status: int, body: Any, outcome: str, replaced: str, code: str) -> None:
+    wire = answering(rig, (status, body))
+    asked = order(post_only=True)
+    answer = await rig.gateway.amend(asked)
+    assert (answer.outcome, answer.replaced, answer.code) == (outcome, replaced, code)
+    path, request = wire.asked[0]
+    assert path == "GET /deribit/" + rig.world.world + "/api/v2/private/edit"
+    until_ms = asked.stamp_ms + asked.window_ms + rig.gateway.clock_offset_ms
+    assert request == {
+        "order_id": "9", "amount": "0.3", "price": "49000", "post_only": "true", "reject_post_only": "true",
+        "valid_until": str(until_ms),
+    }  # fmt: skip
+
+
+@deribit
+async def test_deribit_edits_by_our_own_id_where_the_venue_gave_none(rig: Desk) -> None:
+    wire = answering(rig, (200, edited()))
+    answer = await rig.gateway.amend(order(venue_order_id=None))
+    assert (answer.outcome, answer.replaced) == ("accepted", "in_place")
+    path, request = wire.asked[0]
+    assert path.endswith("/private/edit_by_label")
+    assert (request["label"], request["instrument_name"]) == (OLD, "BTC_USDT")
+
+
+OKX_DONE = {"ordId": "9", "clOrdId": OLD, "reqId": "", "sCode": "0", "sMsg": ""}
+
+
+def okx_shows(**changes: str) -> dict[str, Any]:
+    row = {
+        "instId": "BTC-USDT", "ordId": "9", "clOrdId": OLD, "ordType": "limit", "side": "buy", "state": "live", "px": "49000",
+        "sz": "0.3", "accFillSz": "0", "uTime": "1795200000000",
+    }  # fmt: skip
+    return {"code": "0", "msg": "", "data": [row | changes]}
+
+
+@pytest.mark.parametrize("exchange", ["okx"])
+@pytest.mark.parametrize(
+    ("status", "shown"), [(200, okx_shows(px="50000")), (503, {}), (200, {"code": "51603", "data": []})]
+)
+async def test_an_amend_okx_took_and_does_not_show_is_not_called_done(rig: Desk, status: int, shown: Any) -> None:
+    answering(rig, (200, {"code": "0", "msg": "", "data": [OKX_DONE]}), (status, shown))
+    answer = await rig.gateway.amend(order())
+    assert (answer.outcome, answer.code, answer.replaced) == ("unknown", "OUTCOME_UNKNOWN", "")
+    assert answer.valid_until is not None
+
+
+@pytest.mark.parametrize("exchange", ["okx"])
+@pytest.mark.parametrize(
+    ("body", "outcome", "replaced", "code"),
+    [
+        ({"code": "0", "msg": "", "data": [OKX_DONE]}, "accepted", "in_place", ""),
+        ({"code": "1", "msg": "", "data": [OKX_DONE | {"sCode": "51503", "sMsg": "gone"}]}, "rejected", "", "ORDER_UNKNOWN"),
+        ({"code": "1", "msg": "", "data": [OKX_DONE | {"sCode": "51149", "sMsg": "?"}]}, "unknown", "", "OUTCOME_UNKNOWN"),
+        ({"code": "2", "msg": "", "data": [OKX_DONE | {"sCode": "51502", "sMsg": "poor"}]}, "rejected", "", "INSUFFICIENT_FUNDS"),
+        ({"code": "0", "msg": "", "data": [OKX_DONE | {"ordId": "77"}]}, "unknown", "", "OUTCOME_UNKNOWN"),
+        ({"code": "0", "msg": "", "data": []}, "unknown", "", "OUTCOME_UNKNOWN"),
+    ],
+)  # fmt: skip
+async def test_okx_answers(rig: Desk, body: Any, outcome: str, replaced: str, code: str) -> None:
+    wire = answering(rig, (200, body), (200, okx_shows()))
+    answer = await rig.gateway.amend(order())
+    assert (answer.outcome, answer.replaced, answer.code) == (outcome, replaced, code)
+    assert wire.asked[0][0].endswith("/api/v5/trade/amend-order")
+
+
+@pytest.mark.parametrize("exchange", ["binance", "kraken", "bybit", "okx", "coinbase", "deribit"])
 @pytest.mark.parametrize(
     "changes",
     [
@@ -180,7 +285,7 @@ async def test_what_cannot_be_asked_never_leaves(rig: Desk, changes: dict[str, A
     assert not wire.asked
 
 
-@pytest.mark.parametrize("exchange", ["binance", "kraken"])
+@pytest.mark.parametrize("exchange", ["binance", "kraken", "bybit", "okx", "coinbase", "deribit"])
 async def test_without_the_live_switch_nothing_is_amended(rig: Desk) -> None:
     wire = answering(rig)
     rig.gateway.permit_trading(False)
@@ -192,7 +297,7 @@ async def test_without_the_live_switch_nothing_is_amended(rig: Desk) -> None:
 @kraken
 async def test_a_venue_whose_amends_nobody_has_proved_is_not_asked(rig: Desk) -> None:
     other = gateway(
-        rig.world, target=VenueTarget(code="o", exchange="okx", rest_url="http://127.0.0.1:9", may_trade=True)
+        rig.world, target=VenueTarget(code="o", exchange="gemini", rest_url="http://127.0.0.1:9", may_trade=True)
     )
     answer = await other.amend(order())
     assert (answer.outcome, answer.code) == ("not_sent", "AMEND_UNSUPPORTED")

@@ -97,7 +97,8 @@ def test_the_general_way_asks_only_for_what_ccxt_says_there_is() -> None:
     [
         ("binance", TRAILING),
         ("binance", DATED),
-        ("okx", STOP),
+        ("gemini", STOP),
+        ("okx", DATED),
         ("kraken", order(type="stop", trigger_price=Decimal(1), price=Decimal(1))),
         ("kraken", order(type="stop_limit", price=Decimal(1))),
         ("kraken", order(type="trailing_stop")),

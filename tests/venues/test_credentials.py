@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import pickle
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from django.core.management import call_command
 from django.db import connection
 from pytest_django import Settings
 
-from venues import credentials
+from project.lib import failpoints, feed
+from venues import credentials, key_files
 from venues.credentials import Secret
-from venues.models import Account, Credential, Venue
+from venues.models import Account, Credential, RawFrame, Venue
 
 CANARY = "canary-0123456789-secret"
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,6 +43,39 @@ def test_what_is_sealed_opens(account: Account) -> None:
     assert credential.fingerprint == hashlib.sha256(b"an-api-key-of-length").hexdigest()[:16]
     assert credential.key_suffix == "ngth"
     assert sealed(account, "short").key_suffix == ""
+
+
+def test_a_row_about_the_account_that_commits_meanwhile_is_no_deadlock(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its foreign key is checked when it commits, after it has taken the feed's number, for which the sealing waits.
+    done = threading.Event()
+
+    def note() -> None:
+        with feed.transaction():
+            RawFrame.objects.create(account=account, channel="stream", body="{}")
+            feed.announce("accounts", "x", "noted")
+        done.set()
+        connection.close()
+
+    noting = threading.Thread(target=note)
+
+    def meanwhile(name: str) -> None:
+        noting.start()
+        while noting.is_alive() and not blocked():
+            done.wait(0.01)
+
+    monkeypatch.setattr(failpoints, "reach", meanwhile)
+    sealed(account)
+    noting.join(timeout=20)
+    assert done.is_set() and Credential.objects.count() == RawFrame.objects.count() == 1
+
+
+def blocked() -> bool:
+    """Say whether another connection waits for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
 
 
 def test_web_seals_with_the_public_file_alone(account: Account, settings: Settings) -> None:
@@ -72,7 +107,7 @@ def test_changed_bytes_and_another_pair_do_not_open(account: Account, settings: 
         credentials.open_sealed(credential)
     whole = Credential.objects.get(pk=credential.pk)
     settings.EXECUTOR_PRIVATE_KEY_FILE = tmp_path / "elsewhere.pem"
-    credentials.generate_keypair(tmp_path / "elsewhere.pem", tmp_path / "elsewhere-public.pem")
+    key_files.generate_keypair(tmp_path / "elsewhere.pem", tmp_path / "elsewhere-public.pem")
     with pytest.raises(credentials.CannotOpen):
         credentials.open_sealed(whole)
 
@@ -110,7 +145,7 @@ def test_a_secret_is_not_shown_and_not_carried_away() -> None:
 def test_impossible_keys_are_named(account: Account, field: str, value: str) -> None:
     parts = {"api_key": "key", "secret": "secret", "passphrase": ""} | {field: value}
     with pytest.raises(credentials.BadKey) as refused:
-        credentials.seal(account, **parts, created_by="olga")
+        credentials.seal(account, created_by="olga", **parts)  # type: ignore[arg-type]
     assert refused.value.field == field
 
 
@@ -132,4 +167,4 @@ def test_init_secrets_is_idempotent_and_private(
     assert "PRIVATE KEY" not in "".join(capsys.readouterr())
     private.unlink()
     with pytest.raises(FileExistsError):
-        credentials.generate_keypair(private, public)
+        key_files.generate_keypair(private, public)

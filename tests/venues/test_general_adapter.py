@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,6 @@ from tests.venues.paper.process import PaperVenue, WorldHandle
 from venues import capabilities
 from venues.adapters.ccxt import CcxtAdapter
 from venues.adapters.markets import SharedMarkets
-from venues.adapters.permissions import PROBES
 from venues.credentials import Secret
 from venues.messages import FillReport, OrderReport
 from venues.targets import VenueTarget
@@ -34,9 +34,9 @@ async def general(paper: PaperVenue, paper_world: WorldHandle) -> AsyncIterator[
         may_trade=True,
     )
     taught = replace(capabilities.for_exchange(paper_world.exchange), window=False, stream=False)
-    if paper_world.exchange == "kraken":
+    if taught.client_id_lookup == "open_and_closed":
         taught = replace(taught, client_id_lookup="scan")
-    secret = Secret(paper_world.api_key, paper_world.secret)
+    secret = Secret(paper_world.api_key, paper_world.secret, paper_world.passphrase)
     adapter = CcxtAdapter(
         target, taught, secret, timeout_seconds=1.5, nonce_floor=0, shared=SharedMarkets(), on_http=lambda _: None
     )
@@ -69,9 +69,20 @@ async def test_an_order_goes_out_is_found_and_is_cancelled(general: tuple[CcxtAd
     assert again.outcome == "unknown" or again.code == "ORDER_UNKNOWN"
 
 
+async def test_what_the_venue_forgets_is_not_called_absent(general: tuple[CcxtAdapter, Desk]) -> None:
+    adapter, desk = general
+    adapter.capabilities = replace(adapter.capabilities, cancelled_hours=1.0)
+    lost: dict[str, Any] = {"symbol": SYMBOL, "venue_client_id": desk.order().venue_client_id, "venue_order_id": None}
+    old = await adapter.look_up(**lost, since=clock.now() - timedelta(hours=2))
+    assert (old.result, old.evidence[-1].source) == ("failed", "local")
+    assert "keeps cancelled orders for 1 hours" in old.evidence[-1].answer
+    young = await adapter.look_up(**lost, since=clock.now() - AGO)
+    assert not any("keeps cancelled" in said.answer for said in young.evidence)
+
+
 async def test_fills_and_balances_are_read(general: tuple[CcxtAdapter, Desk]) -> None:
     adapter, desk = general
-    await adapter.place(desk.order(type="market", price=None))
+    await adapter.place(desk.order(type="market", price=None, side="sell"))
     fills = await adapter.read("fills", since=clock.now() - AGO, symbols=[SYMBOL])
     assert fills.status == "good"
     assert sum(row.quantity for row in fills.rows if isinstance(row, FillReport)) == Decimal("0.1")
@@ -114,20 +125,3 @@ async def test_what_lies_off_the_grid_is_not_rounded(general: tuple[CcxtAdapter,
     assert (answer.outcome, answer.transient) == ("not_sent", False)
     assert "grid" in answer.message
     assert desk.placed() == 0
-
-
-PROBED: dict[str, dict[str, object]] = {
-    "bybit": {
-        "result": {"readOnly": "0", "permissions": {"Spot": ["SpotTrade"], "Wallet": ["Withdraw"]}, "ips": ["*"]}
-    },
-    "okx": {"data": [{"perm": "read_only,withdraw,trade", "ip": ""}]},
-    "coinbase": {"can_view": True, "can_trade": True, "can_transfer": True},
-    "kucoin": {"data": {"permission": "General, Spot, Withdrawal", "ipWhitelist": ""}},
-}
-
-
-@pytest.mark.parametrize("exchange", PROBES)
-def test_permission_answers_are_read(exchange: str) -> None:
-    granted = PROBES[exchange][1](PROBED[exchange])
-    assert (granted.can_read, granted.can_trade, granted.can_withdraw) == (True, True, True)
-    assert not granted.ip_restricted

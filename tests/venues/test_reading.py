@@ -10,6 +10,7 @@ import pytest
 from project.lib import clock
 from tests.venues.desk import SYMBOL, Desk, gateway
 from tests.venues.paper.process import PaperVenue, WorldHandle
+from venues import probes
 from venues.messages import BalanceReport, FillReport, OrderReport
 
 AGO = timedelta(minutes=5)
@@ -26,7 +27,7 @@ async def test_an_order_is_found_open_and_closed_and_by_either_id(desk: Desk) ->
         assert found.order is not None
         assert (found.order.status, found.order.venue_order_id) == ("open", placed.venue_order_id)
         assert found.order.quantity == order.quantity
-    await desk.gateway.cancel(desk.cancel_of(order))
+    await desk.gateway.cancel(desk.cancel_of(order, placed.venue_order_id))
     found = await desk.gateway.look_up(symbol=SYMBOL, venue_client_id=order.venue_client_id, since=clock.now() - AGO)
     assert found.order is not None
     assert (found.order.status, found.order.venue_client_id) == ("cancelled", order.venue_client_id)
@@ -44,8 +45,10 @@ async def test_absent_needs_every_answer(desk: Desk) -> None:
     absent = await desk.gateway.look_up(symbol=SYMBOL, venue_client_id="gnever000000000000", since=clock.now() - AGO)
     assert absent.result == "absent"
     assert all(evidence.answer == "not found" for evidence in absent.evidence)
-    assert len(absent.evidence) == {"binance": 3, "kraken": 2}[desk.world.exchange]
-    desk.venue.add_fault(desk.world, "status", "open_orders", params={"status": 503})
+    steps = {"binance": 3, "kraken": 2, "bybit": 2, "okx": 6, "coinbase": 1, "deribit": 3}
+    assert len(absent.evidence) == steps[desk.world.exchange]
+    lists = ["open_orders", "closed_orders"]
+    desk.venue.add_fault(desk.world, "status", match={"operation": lists}, params={"status": 503})
     failed = await desk.gateway.look_up(symbol=SYMBOL, venue_client_id="gnever000000000000", since=clock.now() - AGO)
     assert failed.result == "failed"
     assert "failed" in [evidence.answer for evidence in failed.evidence]
@@ -115,12 +118,14 @@ async def test_impossible_numbers_make_a_read_partial(desk: Desk) -> None:
 
 
 async def test_what_is_not_there_is_unsupported(desk: Desk) -> None:
-    for surface in ("positions", "transfers"):
+    lacking = [] if desk.gateway.capabilities.positions else ["positions"]
+    for surface in [*lacking, "no such surface"]:
         assert (await desk.gateway.read(surface)).status == "unsupported"
 
 
 async def test_markets_prices_and_permissions(desk: Desk) -> None:
     specs = {spec.symbol: spec for spec in await desk.gateway.markets()}
+    assert not [spec.symbol for spec in specs.values() if spec.unmapped_reason]
     spec = specs[SYMBOL]
     assert spec.price_step > 0
     assert spec.quantity_step > 0
@@ -134,8 +139,8 @@ async def test_markets_prices_and_permissions(desk: Desk) -> None:
 
 async def test_a_key_that_may_withdraw_is_told(paper: PaperVenue, paper_world: WorldHandle) -> None:
     account = {
-        "api_key": "withdrawer", "secret": paper_world.secret, "balances": {"USDT": "10"},
-        "permissions": {"read": True, "trade": True, "withdraw": True},
+        "api_key": "withdrawer", "secret": paper_world.secret, "passphrase": paper_world.passphrase,
+        "balances": {"USDT": "10"}, "permissions": {"read": True, "trade": True, "withdraw": True},
     }  # fmt: skip
     world = paper.create_world(paper_world.exchange, f"{paper_world.world}-withdraw", accounts=[account])
     one = gateway(world)
@@ -145,6 +150,7 @@ async def test_a_key_that_may_withdraw_is_told(paper: PaperVenue, paper_world: W
     paper.remove_world(world)
     assert granted is not None
     assert granted.can_withdraw is True
+    assert probes.judge(granted, waived_by="somebody", was_ip_restricted=None).startswith("refused")
 
 
 async def test_market_lists_are_shared(paper: PaperVenue, paper_world: WorldHandle) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from venues import errors
 from venues.errors import Facts, judge
+from venues.facts.families import FAMILIES
 
 
 def answered(
@@ -65,7 +66,7 @@ def test_cancel_says_unknown_order_and_nothing_more() -> None:
 
 
 @given(
-    family=st.sampled_from([*errors.SUBMIT, "gemini"]),
+    family=st.sampled_from([*FAMILIES, "gemini"]),
     action=st.sampled_from(["submit", "cancel"]),
     status=st.none() | st.integers(200, 599),
     parsed=st.booleans(),

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.venues.desk import until
 from venues.adapters import wire as wires
 from venues.adapters.reply import HEAD_BYTES_MAX
 from venues.adapters.transport import HttpRecord
@@ -265,13 +266,15 @@ async def test_a_connect_that_hangs_ends_and_has_sent_nothing(monkeypatch: pytes
 
 async def test_connections_are_bounded_and_who_waits_too_long_has_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wires, "CONNECTIONS_MAX", 2)
-    wire = LeanWire(0.5)
+    wire = LeanWire(TIMEOUT_SECONDS)
     async with served(Server(b"")) as server:
-        records = await asyncio.gather(*(asked(wire, server.url) for _ in range(5)))
+        holding = [asyncio.ensure_future(asked(wire, server.url)) for _ in range(2)]
+        await until(lambda: len(server.requests) == 2)
+        wire._timeout_seconds = 0.2
+        waiting = await asyncio.gather(*(asked(wire, server.url) for _ in range(3)))
         await wire.close()
-    assert (
-        sorted((record.fault, record.sent) for record in records) == [("timeout", False)] * 3 + [("timeout", True)] * 2
-    )
+    assert [(record.fault, record.sent) for record in waiting] == [("timeout", False)] * 3
+    assert [(record.fault, record.sent) for record in await asyncio.gather(*holding)] == [("disconnected", True)] * 2
     assert server.connections == 2
 
 

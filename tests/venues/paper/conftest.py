@@ -21,7 +21,7 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperVenue]:
         yield running
 
 
-@pytest.fixture(params=["binance", "kraken"])
+@pytest.fixture(params=["binance", "kraken", "bybit", "okx", "coinbase", "deribit"])
 def world(venue: PaperVenue, request: pytest.FixtureRequest) -> Iterator[WorldHandle]:
     """Return a new still world of each exchange in turn."""
     yield from _world(venue, request.param)
@@ -37,6 +37,24 @@ def binance_world(venue: PaperVenue) -> Iterator[WorldHandle]:
 def kraken_world(venue: PaperVenue) -> Iterator[WorldHandle]:
     """Return a new still Kraken world."""
     yield from _world(venue, "kraken")
+
+
+@pytest.fixture
+def bybit_world(venue: PaperVenue) -> Iterator[WorldHandle]:
+    """Return a new still Bybit world."""
+    yield from _world(venue, "bybit")
+
+
+@pytest.fixture
+def okx_world(venue: PaperVenue) -> Iterator[WorldHandle]:
+    """Return a new still OKX world."""
+    yield from _world(venue, "okx")
+
+
+@pytest.fixture
+def coinbase_world(venue: PaperVenue) -> Iterator[WorldHandle]:
+    """Return a new still Coinbase world."""
+    yield from _world(venue, "coinbase")
 
 
 @pytest.fixture
@@ -59,6 +77,30 @@ async def binance(binance_world: WorldHandle) -> AsyncIterator[Any]:
 async def kraken(kraken_world: WorldHandle) -> AsyncIterator[Any]:
     """Return a ccxt client of the Kraken world."""
     one = client(kraken_world)
+    yield one
+    await one.close()
+
+
+@pytest.fixture
+async def bybit(bybit_world: WorldHandle) -> AsyncIterator[Any]:
+    """Return a ccxt client of the Bybit world."""
+    one = client(bybit_world)
+    yield one
+    await one.close()
+
+
+@pytest.fixture
+async def okx(okx_world: WorldHandle) -> AsyncIterator[Any]:
+    """Return a ccxt client of the OKX world."""
+    one = client(okx_world)
+    yield one
+    await one.close()
+
+
+@pytest.fixture
+async def coinbase(coinbase_world: WorldHandle) -> AsyncIterator[Any]:
+    """Return a ccxt client of the Coinbase world."""
+    one = client(coinbase_world)
     yield one
     await one.close()
 

@@ -35,6 +35,7 @@ class WorldHandle:
     ws_url: str
     api_key: str
     secret: str = field(repr=False)
+    passphrase: str = field(default="", repr=False)
 
 
 @dataclass(slots=True)
@@ -52,13 +53,15 @@ class PaperVenue:
         account = {
             "api_key": api_key,
             "secret": secret,
+            "passphrase": defaults.PASSPHRASES.get(exchange, ""),
             "balances": defaults.BALANCES,
             "permissions": defaults.PERMISSIONS,
         }
         request = {"exchange": exchange, "world": world, "seed": 1, "accounts": [account], **extra}
         made = self.control("POST", "worlds", request)
         first = request["accounts"][0]
-        return WorldHandle(exchange, world, made["rest_url"], made["ws_url"], first["api_key"], first["secret"])
+        keys = (first["api_key"], first["secret"], first.get("passphrase", ""))
+        return WorldHandle(exchange, world, made["rest_url"], made["ws_url"], *keys)
 
     def remove_world(self, world: WorldHandle) -> None:
         """End a world and delete what it knew."""

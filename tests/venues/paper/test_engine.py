@@ -60,7 +60,7 @@ steps = st.one_of(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(["binance", "kraken"]), st.lists(steps, max_size=60))
+@given(st.sampled_from(["binance", "kraken", "bybit", "okx", "deribit"]), st.lists(steps, max_size=60))
 def test_money_is_conserved_and_nobody_goes_below_zero(exchange: str, script: list[object]) -> None:
     engine = engine_of(exchange)
     placed: list[Order] = []

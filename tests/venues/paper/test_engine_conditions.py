@@ -73,7 +73,7 @@ def check(engine: Engine, placed: list[Order]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.sampled_from(["binance", "kraken"]),
+    st.sampled_from(["binance", "kraken", "bybit", "okx"]),
     st.lists(st.one_of(orders, outsiders, amendments, cancels), max_size=60),
 )
 def test_money_is_conserved_with_waiting_and_amended_orders(exchange: str, script: list[tuple[object, ...]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.venues.paper.clients import client
+from tests.venues.paper.clients import client, client_id_of, with_client_id
 from tests.venues.paper.process import WorldHandle, running_paper_venue
 
 SYMBOL = "BTC/USDT"
@@ -21,7 +21,7 @@ async def facts(exchange: Any) -> dict[str, Any]:
     balance = await exchange.fetch_balance()
     return {
         "open": [
-            (order["id"], order["clientOrderId"], Decimal(order["filled"]))
+            (order["id"], client_id_of(order), Decimal(order["filled"]))
             for order in await exchange.fetch_open_orders(SYMBOL)
         ],
         "closed": sorted((order["id"], order["status"]) for order in await exchange.fetch_closed_orders(SYMBOL)),
@@ -31,14 +31,14 @@ async def facts(exchange: Any) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("name", ["binance", "kraken"])
+@pytest.mark.parametrize("name", ["binance", "kraken", "bybit", "okx", "coinbase", "deribit"])
 async def test_killed_venue_comes_back_with_everything(tmp_path: Path, name: str) -> None:
     with running_paper_venue(tmp_path) as venue:
         world: WorldHandle = venue.create_world(name)
         exchange = client(world)
         try:
             partly = await exchange.create_order(
-                SYMBOL, "limit", "sell", "1", "70000", {"clientOrderId": "a1partly00000001"}
+                SYMBOL, "limit", "sell", "1", "70000", with_client_id(exchange, "a1partly00000001")
             )
             venue.trade(world, SYMBOL, "buy", "0.3")
             await exchange.create_order(SYMBOL, "limit", "buy", "0.1", "61000")

@@ -30,7 +30,7 @@ def trace(exchange: str, hash_seed: str, seed: int = 3) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("exchange", ["binance", "kraken"])
+@pytest.mark.parametrize("exchange", ["binance", "kraken", "bybit", "okx", "coinbase", "deribit"])
 def test_same_bytes_under_every_hash_seed(exchange: str) -> None:
     first, second = trace(exchange, "1"), trace(exchange, "4242")
     assert first == second

@@ -1,0 +1,1 @@
+"""Health of venues: error decisions, scores, maintenance, draining, detectors, reactions."""
