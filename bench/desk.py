@@ -80,7 +80,9 @@ async def open_desk(code: str, world: WorldHandle) -> AsyncIterator[Desk]:
     lease = await asyncio.to_thread(_lease, code, world)
     writer = Writer()
     writer.start()
-    target = VenueTarget(code=code, exchange="binance", rest_url=world.rest_url, ws_url=world.ws_url, may_trade=True)
+    target = VenueTarget(
+        code=code, exchange=world.exchange, rest_url=world.rest_url, ws_url=world.ws_url, may_trade=True
+    )
     gateway = Gateway(code, target, Secret(world.api_key, world.secret), shared=SharedMarkets())
     await gateway.open()
     service = Service(
@@ -111,7 +113,7 @@ def _open(rows: list[OrderRow], books: Books) -> None:
 
 
 def _lease(code: str, world: WorldHandle) -> Any:
-    venue = Venue.objects.create(code=code, exchange="binance", rest_url=world.rest_url, ws_url=world.ws_url)
+    venue = Venue.objects.create(code=code, exchange=world.exchange, rest_url=world.rest_url, ws_url=world.ws_url)
     Account.objects.create(code=code, venue=venue)
     [lease] = leases.acquire("bench", 3600)
     connection.close()

@@ -42,7 +42,7 @@ def prepared() -> Iterator[Ground]:
         database = embedded.start(folder)
         os.environ |= {
             "DATABASE_URL": database.url, "GAPLESS_HOME": str(folder), "DJANGO_SETTINGS_MODULE": "project.settings",
-            "LOG_LEVEL": "ERROR",
+            "LOG_LEVEL": "ERROR", "ROLE": "executor", "SECRET_KEY": "signs nothing",
         }  # fmt: skip
         try:
             with running_paper_venue(folder / "paper") as paper:
@@ -60,8 +60,8 @@ def pin(pid: int, core: int) -> None:
         os.sched_setaffinity(pid, {core})
 
 
-def world(ground: Ground, name: str, accounts: int = 1) -> list[WorldHandle]:
-    """Make a still Binance world with rich accounts; one handle per account."""
+def world(ground: Ground, name: str, accounts: int = 1, exchange: str = "binance") -> list[WorldHandle]:
+    """Make a still world with rich accounts; one handle per account."""
     rows = [
         {
             "api_key": f"{name}-key-{number}", "secret": base64.b64encode(f"{name}-secret-{number}".encode()).decode(),
@@ -69,8 +69,7 @@ def world(ground: Ground, name: str, accounts: int = 1) -> list[WorldHandle]:
         }
         for number in range(accounts)
     ]  # fmt: skip
-    made = ground.paper.create_world("binance", name, flow_steps_per_second=0, accounts=rows)
+    made = ground.paper.create_world(exchange, name, flow_steps_per_second=0, accounts=rows)
     return [
-        WorldHandle("binance", name, made.rest_url, made.ws_url, str(row["api_key"]), str(row["secret"]))
-        for row in rows
+        WorldHandle(exchange, name, made.rest_url, made.ws_url, str(row["api_key"]), str(row["secret"])) for row in rows
     ]

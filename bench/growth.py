@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
+from statistics import median
 
 from bench.desk import Desk
 from bench.ground import SYMBOL
-from bench.load import Timed
+from bench.peer import raw_ccxt
 from orders.books import Books
 from project.lib import sql
+from tests.venues.paper.process import WorldHandle
 
-ORDERS, IN_FLIGHT = 400, 16
+ORDERS, IN_FLIGHT, ROUNDS = 400, 16, 5
 _ORDERS = (
     "INSERT INTO orders_order (id, account_id, client_order_id, body_digest, symbol, side, type, quantity, price, "
     "time_in_force, post_only, reduce_only, strategy, source, is_external, group_role, status, mutation, filled_quantity, "
@@ -23,7 +26,7 @@ _ORDERS = (
 )
 _EVENTS = (
     "INSERT INTO orders_orderevent (account_id, sequence, order_id, kind, status_before, status_after, data, source, "
-    "received_at, recorded_at) SELECT account_id, 1000000000 + row_number() OVER () + {first}, id, 'open', 'sending', 'open', "
+    "received_at, recorded_at) SELECT account_id, {base} + row_number() OVER () + {first}, id, 'open', 'sending', 'open', "
     "'{{}}', 'bench', now(), now() FROM orders_order WHERE account_id = '{account}' AND client_order_id LIKE '{status}-%%' "
     "AND substr(client_order_id, length('{status}-') + 1)::int BETWEEN {first} AND {last}"
 )
@@ -32,7 +35,10 @@ _EVENTS = (
 async def seed(desk: Desk, status: str, first: int, last: int) -> None:
     """Store orders number first to last of a status, with an event each, and let the database look at its tables."""
     ended = "NULL" if status == "open" else "now()"
-    named = {"account": desk.service.account, "status": status, "first": first, "last": last, "ended": ended}
+    base = {"open": 1_000_000_000, "filled": 2_000_000_000}[status]  # sequences of the two never meet
+    named = {
+        "account": desk.service.account, "status": status, "first": first, "last": last, "ended": ended, "base": base,
+    }  # fmt: skip
     for query in (
         _ORDERS.format(**named),
         _EVENTS.format(**named),
@@ -46,6 +52,23 @@ def _run(query: str, books: Books) -> None:
     sql.run(query)
 
 
-async def measured(desk: Desk) -> Timed:
-    """Send a few hundred orders, sixteen at a time."""
-    return await desk.submit_all(await desk.take_in(ORDERS), IN_FLIGHT)
+@dataclass(frozen=True)
+class Beside:
+    """What an order costs here as a multiple of raw ccxt's in the same minute: a machine that slows down changes nothing."""
+
+    p50: float
+    cpu: float
+    per_second: float
+
+
+async def measured(desk: Desk, peer: WorldHandle, tag: str) -> Beside:
+    """Send a few hundred orders, sixteen at a time, in turns with raw ccxt; return the medians of the rounds' ratios."""
+    pairs = []
+    for number in range(ROUNDS):
+        theirs = await raw_ccxt(peer, IN_FLIGHT, ORDERS, f"{tag}{number}")
+        pairs.append((await desk.submit_all(await desk.take_in(ORDERS), IN_FLIGHT), theirs))
+    return Beside(
+        p50=median(ours.percentile_us(50) / theirs.percentile_us(50) for ours, theirs in pairs),
+        cpu=median(ours.cpu_us / theirs.cpu_us for ours, theirs in pairs),
+        per_second=median(ours.per_second / theirs.per_second for ours, theirs in pairs),
+    )

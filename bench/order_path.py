@@ -11,8 +11,8 @@ import uvloop
 from django.core.management import call_command
 from django.db import connection
 
-from bench import api_path, ground, growth, reports
-from bench.desk import Desk, open_desk
+from bench import adapters, api_path, books, gaps, ground, growth, reports
+from bench.desk import open_desk
 from bench.load import Timed, median_of
 from bench.peer import raw_ccxt
 from tests.venues.paper.process import WorldHandle
@@ -41,12 +41,18 @@ def run(prepared: ground.Ground, *, is_quick: bool) -> None:
         ratios = (ours.percentile_us(50) / peer.percentile_us(50), ours.percentile_us(99) / peer.percentile_us(99),
                   ours.per_second / peer.per_second, ours.cpu_us / peer.cpu_us)  # fmt: skip
         print(f"| {peer.in_flight} in flight | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |")
+    print("\n| CPU µs of one order | raw ccxt | our gateway | added |\n|---|---|---|---|")
+    for name, peer_us, own_us in _run(adapters.compared(prepared)):
+        print(f"| {name} | {peer_us:.0f} | {own_us:.0f} | {own_us - peer_us:+.0f} |")
     booked = _run(_booked(worlds[2]))
     print(f"\nbooked execution reports: {booked.per_second:,.0f}/s, {booked.cpu_us:.0f} µs CPU of the executor each, "
           f"so {1e6 / booked.cpu_us:,.0f}/s per core of it")  # fmt: skip
+    for exchange in ("binance", "kraken"):
+        print(f"\n{_run(_healed(prepared, exchange))}")
+    print(f"\n{books.run()}")
     if is_quick:
         return
-    _run(_growth(ground.world(prepared, "growth")[0]))
+    _run(_growth(*ground.world(prepared, "growth", accounts=2)))
     by_api = api_path.api_to_venue(prepared.folder / "api")
     print(f"\nPOST to the venue's acceptance, {by_api.in_flight} in flight: p50 {by_api.percentile_us(50) / 1000:.1f} ms, "
           f"p99 {by_api.percentile_us(99) / 1000:.1f} ms")  # fmt: skip
@@ -81,20 +87,22 @@ async def _booked(world: WorldHandle) -> Timed:
         return await reports.booked(desk, REPORTS)
 
 
-async def _growth(world: WorldHandle) -> None:
+async def _healed(prepared: ground.Ground, exchange: str) -> str:
+    [world] = ground.world(prepared, "gaps", exchange=exchange)
+    async with open_desk(f"gaps-{exchange}", world) as desk:
+        return await gaps.healed(desk, prepared.paper, world)
+
+
+async def _growth(world: WorldHandle, peer: WorldHandle) -> None:
     async with open_desk("growth", world) as desk:
         await desk.submit_all(await desk.take_in(WARM_UP), 4)
         for status, what, (few, many) in (("open", "known open", KNOWN), ("filled", "stored", STORED)):
             await growth.seed(desk, status, 1, few)
-            before = await _best(desk)
+            before = await growth.measured(desk, peer, f"{status}b")
             await growth.seed(desk, status, few + 1, many)
-            after = await _best(desk)
-            print(f"\n{few:,} → {many:,} {what} orders, {growth.IN_FLIGHT} in flight: p50 ×{after.percentile_us(50) / before.percentile_us(50):.2f}, "
-                  f"CPU ×{after.cpu_us / before.cpu_us:.2f}, orders/s ×{after.per_second / before.per_second:.2f}")  # fmt: skip
-
-
-async def _best(desk: Desk) -> Timed:
-    return median_of([await growth.measured(desk) for _ in range(ROUNDS)])
+            after = await growth.measured(desk, peer, f"{status}a")
+            print(f"\n{few:,} → {many:,} {what} orders, {growth.IN_FLIGHT} in flight, each beside raw ccxt: p50 ×{after.p50 / before.p50:.2f}, "
+                  f"CPU ×{after.cpu / before.cpu:.2f}, orders/s ×{after.per_second / before.per_second:.2f}")  # fmt: skip
 
 
 def _row(timed: Timed) -> str:

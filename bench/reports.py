@@ -31,12 +31,15 @@ async def booked(desk: Desk, count: int) -> Timed:
     def place(books: Books) -> None:
         for order_id in made:
             order, attempt_id = books.order(order_id), ids.new_id()
-            books.add_attempt(AttemptRow(
+            attempt = AttemptRow(
                 id=attempt_id, order=order_id, account=order.account, action="submit",
                 venue_client_id=ids.venue_client_id(attempt_id), epoch=1, request_digest="", window_ms=5000,
-                valid_until=None, sent_at=clock.now(), outcome="accepted",
-            ))  # fmt: skip
-            events.begin_submit(books, order, attempt=attempt_id, epoch=1)
+                valid_until=None, sent_at=clock.now(),
+            )  # fmt: skip
+            books.add_attempt(attempt)
+            events.begin_submit(books, order, attempt)
+            attempt.outcome = "accepted"
+            books.change_attempt(attempt)
             names.append(f"v{desk.made}-{len(names)}")
             events.record(books, order, "open", source="bench", received_at=clock.now(), to=Status.OPEN,
                           venue_order_id=names[-1])  # fmt: skip
