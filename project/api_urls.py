@@ -67,6 +67,7 @@ urlpatterns = [
     path("breaks/counts/", break_api.Counts.as_view(), name="break-counts"),
     path("breaks/statistics/", rules_api.Statistics.as_view(), name="break-statistics"),
     path("breaks/<uuid:id>/", break_api.OneBreak.as_view(), name="break"),
+    path("breaks/<uuid:id>/events/", break_api.Events.as_view(), name="break-events"),
     path("breaks/<uuid:id>/resolution/", break_api.Resolution.as_view(), name="resolution"),
     path("breaks/<uuid:id>/reopening/", break_api.Reopening.as_view(), name="reopening"),
     path("breaks/<uuid:id>/assignment/", break_api.Assignment.as_view(), name="assignment"),

@@ -193,7 +193,7 @@ def _asked(
 def _adjust(row: Break, entries: Sequence[Entry], actor: str, names: str, reason: str) -> list[str]:
     posted = _post(row, entries, names)
     row.status, row.resolved_at, row.resolved_by = workflow.moved(row.status, Status.RESOLVED), clock.now(), actor
-    row.resolution, row.resolution_reason = "adjusted", reason[:500]
+    row.resolution, row.resolution_reason, row.snoozed_until = "adjusted", reason[:500], None
     record(row, actor, "adjusted", _detail(row, entries, reason, entries=posted))
     return posted
 

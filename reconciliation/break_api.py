@@ -18,6 +18,7 @@ from reconciliation import adjustments, evidence, lines, queue, resolutions, wor
 from reconciliation.break_serializers import (
     AssignmentInput,
     BreakDetailOutput,
+    BreakEventOutput,
     BreakOutput,
     CauseInput,
     CountsOutput,
@@ -32,7 +33,7 @@ from reconciliation.break_serializers import (
     SnoozeInput,
     WaitingInput,
 )
-from reconciliation.models import Break
+from reconciliation.models import Break, BreakEvent
 from risk.models import Approval
 from risk.serializers import ApprovalOutput
 
@@ -102,10 +103,36 @@ class Counts(View):
         return Response(CountsOutput(queue.counts(caller.person, caller.accounts)).data)
 
 
-class OneBreak(BreakRows):
-    """One break with its history."""
+class Events(Listing):
+    """Everything that happened to one break, oldest first."""
 
-    queryset = Break.objects.prefetch_related("events")
+    resource = "breaks"
+    queryset = BreakEvent.objects.all()
+    serializer_class = BreakEventOutput
+    account_path = "discrepancy__account_id"
+    ordering = ("id",)
+
+    def get_queryset(self) -> Any:
+        """Narrow to the break of the path."""
+        rows = super().get_queryset()
+        return rows if "id" not in self.kwargs else rows.filter(discrepancy_id=self.kwargs["id"])
+
+    @extend_schema(responses=BreakEventOutput(many=True))
+    def get(self, request: Request, id: str) -> Response:
+        if not self.visible_breaks().filter(pk=id).exists():
+            raise problems.not_found("id", "break", str(id))
+        return super().get(request)
+
+    def visible_breaks(self) -> Any:
+        """Return the breaks the caller may see."""
+        accounts = self.caller().accounts
+        return Break.objects.all() if accounts is None else Break.objects.filter(account_id__in=accounts)
+
+
+class OneBreak(BreakRows):
+    """One break with the newest part of its history."""
+
+    queryset = Break.objects.all()
     serializer_class = BreakDetailOutput
 
     @extend_schema(responses=BreakDetailOutput)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from project.lib.fields import DecimalText, Id, Input, Moment, Output
-from reconciliation import workflow
+from reconciliation import evidence, workflow
 from reconciliation.counter_entries import BOOKS
 from reconciliation.models import Break
+
+EVENTS_SHOWN_MAX = 100
 
 
 class BreakOutput(Output):
@@ -26,7 +31,9 @@ class BreakOutput(Output):
     fill = Id(source="fill_id", allow_null=True)
     evidence = serializers.JSONField()
     seen_count = serializers.IntegerField()
-    version = serializers.IntegerField()
+    version = serializers.IntegerField(
+        help_text="Raised by every decision and change of value; an If-Match with an older one is refused."
+    )
     stream = serializers.CharField()
     severity = serializers.ChoiceField(choices=Break.Severity.values)
     severity_usd = DecimalText(allow_null=True)
@@ -57,9 +64,19 @@ class BreakEventOutput(Output):
 
 
 class BreakDetailOutput(BreakOutput):
-    """A break with its history."""
+    """A break with the newest part of its history, oldest first; `events_count` says how long all of it is."""
 
-    events = BreakEventOutput(many=True)
+    events = serializers.SerializerMethodField()
+    events_count = serializers.SerializerMethodField(help_text="All entries; `breaks/<id>/events/` lists them.")
+
+    @extend_schema_field(BreakEventOutput(many=True))
+    def get_events(self, row: Break) -> list[Any]:
+        """Return the newest entries of the history, oldest first."""
+        return list(BreakEventOutput(evidence.newest_history(row, EVENTS_SHOWN_MAX), many=True).data)
+
+    def get_events_count(self, row: Break) -> int:
+        """Return how many entries the whole history has."""
+        return row.events.count()
 
 
 class ResolutionInput(Input):

@@ -35,8 +35,8 @@ KINDS: dict[str, tuple[Break.Kind, ...]] = {
 }  # fmt: skip
 # A trade never changes: its name is enough, whoever noted the difference first.
 NAMED = (Kind.FILL_DIFFERS, Kind.FEE_DIFFERS, Kind.WRONG_SIDE)
-# Totals move with every trade; what a person explained or two reads confirm is the distance between them.
-DISTANCES = (Kind.BALANCE, Kind.STREAM_DIFFERS)
+# Totals and positions move with every trade; what a person explained or two reads confirm is the distance between them.
+DISTANCES = (Kind.BALANCE, Kind.BALANCE_FROZEN, Kind.STREAM_DIFFERS, Kind.POSITION)
 TOLERATED_TOLD_MAX = 50
 # A movement of money never changes: once somebody has settled such a break, however, it does not come again.
 MOVED_ONCE = (Kind.TRANSFER, Kind.TRANSFER_DUPLICATED)

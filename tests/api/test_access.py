@@ -59,6 +59,7 @@ TABLE = [
     Row("GET", "dead-letters/{}", READ, "dead_letter"), Row("POST", "dead-letters/{}/look", RISK, "dead_letter"),
     Row("POST", "dead-letters/{}/binding", RISK, "dead_letter"), Row("POST", "dead-letters/{}/absence", RISK, "dead_letter"),
     Row("GET", "breaks/{}", READ, "break"), Row("POST", "breaks/{}/resolution", RISK, "break"),
+    Row("GET", "breaks/{}/events", READ, "break"),
     *(Row("POST", f"breaks/{{}}/{name}", RISK, "break") for name in (
         "assignment", "notes", "waiting", "snooze", "cause", "reopening", "lines")),
     *(Row("DELETE", f"breaks/{{}}/{name}", RISK, "break") for name in ("waiting", "snooze", "lines")),

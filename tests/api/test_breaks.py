@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from project.lib import clock
 from reconciliation import evidence, queue
-from reconciliation.models import Break
+from reconciliation.models import Break, BreakEvent
 from tests import factories
 from tests.conftest import Client
 from tests.reconciliation.two_people import desk, drift
@@ -95,6 +97,32 @@ def test_from_open_to_resolved_and_back(api: APIClient) -> None:
     assert [each["kind"] for each in told["events"]] == [
         "assigned", "noted", "cause_set", "waiting", "snoozed", "woken", "resumed", "venue_fixed", "reopened", "explained",
     ]  # fmt: skip
+
+
+def test_a_long_history_is_bounded_counted_and_listed_whole(api: APIClient) -> None:
+    row = factories.BreakFactory()
+    url = f"/api/v1/breaks/{row.pk}/"
+
+    def noted(numbers: range) -> int:
+        BreakEvent.objects.bulk_create(
+            BreakEvent(discrepancy=row, actor="anna", kind="noted", detail={"text": str(number)}) for number in numbers
+        )
+        with CaptureQueriesContext(connection) as queries:
+            api.get(url)
+        return len(queries)
+
+    api.get(url)  # the first use of a token notes the time
+    assert noted(range(1)) == noted(range(1, 250))
+    told = api.get(url).json()
+    assert told["events_count"] == 250
+    assert [each["detail"]["text"] for each in told["events"]] == [str(number) for number in range(150, 250)]
+    page, seen = api.get(f"{url}events/").json(), list[str]()
+    while True:
+        seen += [each["detail"]["text"] for each in page["results"]]
+        if not page["next"]:
+            break
+        page = api.get(page["next"]).json()
+    assert seen == [str(number) for number in range(250)]
 
 
 def test_an_old_version_is_refused_and_says_who_changed_what(api: APIClient) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,5 +65,21 @@ def record(verdict: Verdict, facts: Mapping[str, Any]) -> None:
         found["lost"], found["duplicated"], found["wrong"], found["unresolved"], found["stale_accepts"], violations,
         found["settled_by_evidence"], found["settled_by_person"], facts["seconds"],
     ]  # fmt: skip
-    with EVIDENCE.open("a") as file:
-        file.write("| " + " | ".join(str(cell) for cell in cells) + " |\n")
+    add_row("| commit | date | seed | kills", cells)
+
+
+def add_row(header: str, cells: Sequence[object]) -> None:
+    """Add a row to the end of the table in docs/evidence.md whose header begins so. Raises StopIteration without one."""
+    lines = EVIDENCE.read_text().split("\n")
+    last = next(number for number, line in enumerate(lines) if line.startswith(header))
+    while last + 1 < len(lines) and lines[last + 1].startswith("|"):
+        last += 1
+    lines.insert(last + 1, "| " + " | ".join(str(cell) for cell in cells) + " |")
+    EVIDENCE.write_text("\n".join(lines))
+
+
+def replace_between(begin: str, end: str, text: str) -> None:
+    """Put a text between two marks of docs/evidence.md. Raises ValueError when a mark is missing."""
+    page = EVIDENCE.read_text()
+    before, after = page.index(begin) + len(begin), page.index(end)
+    EVIDENCE.write_text(f"{page[:before]}\n\n{text}\n\n{page[after:]}")

@@ -1,4 +1,4 @@
-"""Two people, two browsers, real processes: a break is found, assigned, previewed, requested, approved by the other."""
+"""Two people, two browsers, real processes: a break is found, assigned, explained line by line, previewed, requested, approved by the other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.flows.stack import AccountAtVenue, Stack
 pytestmark = [pytest.mark.process, pytest.mark.browser]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PASSWORD = "two different people"
-DEBIT = "12500.25"
+CUSTODY, UNKNOWN = Decimal("1250.25"), Decimal("9300.5")
 REASON = "custody fee, told by the venue's support only"
 
 
@@ -30,6 +30,16 @@ def browser() -> Iterator[Browser]:
         started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield started
         started.close()
+
+
+def plain(number: Decimal) -> str:
+    """Write a number in full."""
+    return format(number.normalize(), "f")
+
+
+def figure(number: Decimal) -> str:
+    """Write an amount as pages do: thousands apart, a minus that is one."""
+    return format(number.normalize(), ",f").replace("-", "−")
 
 
 def person(stack: Stack, name: str, role: str) -> Api:
@@ -92,19 +102,65 @@ def proved(stack: Stack, account: AccountAtVenue) -> None:
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
 
 
-def request_it(page: Page, stack: Stack, found: Any) -> None:
-    """Assign it to oneself, look at the journal, and ask for a second person."""
-    page.goto(f"{stack.api.url}/breaks/{found['id']}/")
+def bought(stack: Stack, account: AccountAtVenue) -> tuple[str, Decimal]:
+    """Buy a little at the market, and return the first trade of it with what it cost."""
+    order = stack.place(account, f"bought-{account.code}", type="market", quantity="0.02", price=None)
+    stack.wait_status(order["id"], "filled")
+    fill = stack.api.all("/fills/", account=account.code)[-1]
+    return fill["venue_trade_id"], Decimal(fill["price"]) * Decimal(fill["quantity"])
+
+
+def find_it(page: Page, stack: Stack, account: AccountAtVenue, found: Any) -> None:
+    """See the break in the queue, without a link from anywhere else, and open it."""
+    page.goto(f"{stack.api.url}/breaks/")
+    row = page.locator("#breaks-table tbody tr", has_text=account.code)
+    expect(row).to_contain_text(figure(Decimal(found["delta"])))
+    row.get_by_role("link").first.click()
+    page.wait_for_url(re.compile(rf"/breaks/{found['id']}/"))
+
+
+def explain_it(page: Page, trade: str, cost: Decimal) -> None:
+    """Assign it to oneself, tick the trade that the venue took twice, add an amount of one's own; the rest stands on top."""
     page.select_option("#assign-owner", "rosa")
     page.get_by_role("button", name="Assign").click()
     expect(page.locator("#break-page")).to_contain_text("Investigating")
+    remaining = page.locator("[data-remaining]")
+    expect(remaining).to_have_text(f"{figure(-cost - CUSTODY - UNKNOWN)} USDT remaining")
+    offered = page.locator("[data-candidate]", has_text=f"trade {trade}")
+    offered = offered.filter(has_text="booked once here, and twice in the venue's total").filter(has_not_text="fee of")
+    expect(offered).to_have_count(1)
+    offered.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Add lines").click()
+    expect(remaining).to_have_text(f"{figure(-CUSTODY - UNKNOWN)} USDT remaining")
+    page.fill("#line-amount", str(-CUSTODY))
+    page.fill("#line-note", "custody fee by letter")
+    page.get_by_role("button", name="Add lines").click()
+    expect(remaining).to_have_text(f"{figure(-UNKNOWN)} USDT remaining")
+    expect(page.locator("[data-lines] tbody tr")).to_have_count(2)
+    top, lines = remaining.bounding_box(), page.locator("[data-lines]").bounding_box()
+    assert top and lines and top["y"] + top["height"] <= lines["y"], "what remains stands above the lines"
+
+
+def journal_of(page: Page, cost: Decimal) -> None:
+    """Check the journal as it is shown: an entry per line and one for the rest, each leg to the last digit."""
+    legs = page.locator("[data-journal] tbody tr")
+    expect(legs).to_have_count(6)
+    for number, (amount, memo) in enumerate(
+        ((cost, "twice in the venue's total"), (CUSTODY, "by letter"), (UNKNOWN, REASON))
+    ):
+        said = re.escape(plain(amount))
+        expect(legs.nth(2 * number)).to_contain_text(re.compile(rf"Venue\s*{said}\s*USDT"))
+        expect(legs.nth(2 * number + 1)).to_contain_text(re.compile(rf"Fees\s*{said}\s*USDT"))
+        if memo != REASON or "/approvals/" in page.url:
+            expect(legs.nth(2 * number)).to_contain_text(memo)
+
+
+def request_it(page: Page, cost: Decimal) -> None:
+    """Look at the journal, and ask for a second person."""
     page.select_option("#counter-book", "fees")
     page.get_by_role("button", name="Preview").click()
-    journal = page.locator("[data-journal] tbody tr")
-    expect(journal).to_have_count(2)
-    expect(journal.nth(0)).to_contain_text(re.compile(rf"Venue\s*{re.escape(DEBIT)}\s*USDT"))
-    expect(journal.nth(1)).to_contain_text(re.compile(rf"Fees\s*{re.escape(DEBIT)}\s*USDT"))
-    expect(page.locator("[data-difference] td").nth(0)).to_have_text(f"-{DEBIT}")
+    journal_of(page, cost)
+    expect(page.locator("[data-difference] td").nth(0)).to_have_text(f"-{plain(cost + CUSTODY + UNKNOWN)}")
     expect(page.locator("[data-difference] td").nth(2)).to_have_text("0")
     page.fill("#adjust-reason", REASON)
     page.get_by_role("button", name="Request approval").click()
@@ -114,16 +170,22 @@ def request_it(page: Page, stack: Stack, found: Any) -> None:
 def test_the_requester_is_refused_and_the_other_approves(stack: Stack, browser: Browser) -> None:
     account = stack.open_account("binance")
     hers, _ = person(stack, "rosa", "risk"), person(stack, "abel", "approver")
-    debit(stack, account, DEBIT)
-    found = broken(stack, account, f"-{DEBIT}")
+    trade, cost = bought(stack, account)
+    missing = cost + CUSTODY + UNKNOWN
+    wait_for("the trade is in the books", lambda: oracle.compare(stack, account).is_clean)
+    before = Decimal(stack.paper.balances(account.world)["USDT"]["total"])
+    debit(stack, account, plain(missing))
+    found = broken(stack, account, f"-{missing}")
     problems: list[str] = []
     rosa, abel = sign_in(browser, stack, "rosa", problems), sign_in(browser, stack, "abel", problems)
 
-    request_it(rosa, stack, found)
+    find_it(rosa, stack, account, found)
+    explain_it(rosa, trade, cost)
+    request_it(rosa, cost)
     waiting = abel.locator("#approvals-table tbody tr", has_text=account.code)
     expect(waiting).to_contain_text(REASON, timeout=5_000)  # told by the feed: nobody reloaded his page
     asked = stack.api.get("/approvals/", account=account.code)["results"][0]
-    assert (asked["status"], asked["amount_usd"]) == ("pending", DEBIT)
+    assert (asked["status"], asked["amount_usd"]) == ("pending", plain(missing.quantize(Decimal("0.01"))))
 
     rosa.get_by_role("link", name="See the request").click()
     expect(rosa.locator("[data-closed]")).to_contain_text("You requested this")
@@ -135,13 +197,14 @@ def test_the_requester_is_refused_and_the_other_approves(stack: Stack, browser: 
     with pytest.raises(Refused) as refusal:
         hers.post(f"/approvals/{asked['id']}/decision/", word)
     assert (refusal.value.status, refusal.value.body["code"]) == (403, "SAME_PERSON")
-    assert oracle.compare(stack, account).balances == [f"USDT: venue {100000 - Decimal(DEBIT)}, ledger 100000"]
+    [apart] = oracle.compare(stack, account).balances  # nothing was posted
+    assert [Decimal(number) for number in re.findall(r" ([\d.]+)", apart)] == [before - missing, before]
 
     rosa.goto(f"{stack.api.url}/breaks/{found['id']}/")
     waiting.get_by_role("link").first.click()
     shown = abel.locator("[data-hash]")
     expect(shown).to_have_text(asked["change_hash"])
-    expect(abel.locator("[data-journal] tbody tr")).to_have_count(2)
+    journal_of(abel, cost)
     abel.fill("#decision-password", PASSWORD)
     abel.get_by_role("button", name="Approve and post").click()
     expect(abel.locator("#flash")).to_contain_text("Approved and carried out")
@@ -149,8 +212,19 @@ def test_the_requester_is_refused_and_the_other_approves(stack: Stack, browser: 
 
     done = stack.api.get(f"/breaks/{found['id']}/")
     assert (done["status"], done["resolution"], done["resolved_by"]) == ("resolved", "adjusted", "abel")
+    legs = [row for row in stack.api.all("/ledger/", account=account.code) if row["cause"] == "adjustment"]
+    assert sum(Decimal(row["amount"]) for row in legs if row["book"] == "venue") == -missing and len(legs) == 6
+    balances_equal(abel, stack, account, before - missing)
     proved(stack, account)
     assert not problems
+
+
+def balances_equal(page: Page, stack: Stack, account: AccountAtVenue, total: Decimal) -> None:
+    """See ours and the venue's total on the page of balances, equal, without a delta."""
+    page.goto(f"{stack.api.url}/balances/?account={account.code}&asset=USDT")
+    cells = page.locator("#balances-table tbody tr", has_text=account.code).locator("td")
+    for number, text in ((1, figure(total)), (2, figure(total)), (5, "0")):
+        expect(cells.nth(number)).to_have_text(text)
 
 
 def decided(client: Api, asked: Any) -> str:

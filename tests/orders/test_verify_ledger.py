@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -63,6 +65,12 @@ def life(account: Account, chance: random.Random) -> None:
             ledger.post_adjustment(
                 books, account.code, "USDT", amount, actor="ada", memo="found", reference=f"break-{number}"
             )
+    for book in ledger.COUNTER_BOOKS:
+        for amount in (D("-2.5"), D("2.5")):  # a counter-entry, and the one that takes it back
+            with store.transaction() as books:
+                ledger.post_adjustment(
+                    books, account.code, "BTC", amount, actor="ada", memo="told by the venue", reference=f"break-{book}", counter_book=book
+                )  # fmt: skip
     for kind, moved_amount, charged in TRANSFERS:
         moved(account, kind, D(moved_amount), D(charged))
 
@@ -78,7 +86,8 @@ def moved(account: Account, kind: str, amount: Decimal, fee: Decimal) -> None:
     legs = [("USDT", "venue", amount), ("USDT", book, -amount - charged), ("USDT", "fees", charged)]
     with store.transaction() as books:
         ledger._post(
-            books, account.code, [leg for leg in legs if leg[2]], cause="transfer", entry=row.pk, reference=row.venue_transfer_id
+            books, account.code, [leg for leg in legs if leg[2]], cause="transfer", entry=row.pk,
+            reference=row.venue_transfer_id, memo=kind,
         )  # fmt: skip
 
 
@@ -136,6 +145,48 @@ def test_any_one_changed_posting_is_found_and_named(seed: int) -> None:
         code, said = with_changed(partial(Posting.objects.filter(pk=posting.pk).update, **{column: value}))
         assert code == 1 and said.startswith(f"posting {posting.pk} "), (column, value, posting.cause, said)
         done += 1
+
+
+FIELDS: dict[str, Callable[[Posting, Account], Any]] = {
+    "account_id": lambda posting, other: other.code,
+    "asset": lambda posting, other: "BTC" if posting.asset == "USDT" else "USDT",
+    "book": lambda posting, other: "trading" if posting.book != "trading" else "adjustments",
+    "amount": lambda posting, other: posting.amount + D(1).scaleb(-18),
+    "cause": lambda posting, other: "opening" if posting.cause != "opening" else "adjustment",
+    "entry": lambda posting, other: ids.new_id(),
+    "leg": lambda posting, other: posting.leg + 7,
+    "fill_id": lambda posting, other: Fill.objects.exclude(pk=posting.fill_id).order_by("id")[0].pk,
+    "reference": lambda posting, other: f"{posting.reference}1",
+    "memo": lambda posting, other: f"{posting.memo} and more",
+    "posted_at": lambda posting, other: posting.posted_at + timedelta(days=1),
+}  # fmt: skip
+
+
+def sort_of(posting: Posting) -> str:
+    """Name what a posting is for: its cause, of a transfer and counter-entry the kind or book, and its own book and sign."""
+    more = posting.memo if posting.cause == "transfer" else posting.reference if posting.cause == "adjustment" else ""
+    kind = "contract" if posting.fill and ":" in posting.fill.symbol else posting.fill and posting.fill.side
+    return f"{posting.cause} {kind or ''} {more} {posting.book} {posting.amount > 0}"
+
+
+def test_every_field_of_a_posting_is_tried() -> None:
+    assert {*FIELDS, "id"} == {field.attname for field in Posting._meta.concrete_fields}
+
+
+@pytest.mark.parametrize("column", FIELDS)
+def test_a_posting_of_every_sort_is_named_when_this_field_changes(column: str) -> None:
+    account, other = make_account(), make_account()
+    life(account, random.Random(6))
+    sorts: dict[str, Posting] = {}
+    for posting in Posting.objects.select_related("fill").order_by("id"):
+        sorts.setdefault(sort_of(posting), posting)
+    assert {posting.cause for posting in sorts.values()} == {"opening", "fill", "adjustment", "transfer"}
+    assert {posting.book for posting in sorts.values()} == set(Posting.Book.values)
+    assert len(sorts) >= 40
+    for sort, posting in sorts.items():
+        value = FIELDS[column](posting, other)
+        code, said = with_changed(partial(Posting.objects.filter(pk=posting.pk).update, **{column: value}))
+        assert code == 1 and re.search(rf"posting {posting.pk}\b", said), (sort, value, said)
 
 
 @pytest.mark.parametrize("column", ["cause", "leg", "fill_id", "reference"])

@@ -33,6 +33,15 @@ def owner() -> Account:
     return desk()
 
 
+def test_adjusting_a_snoozed_break_ends_the_snooze(owner: Account, settings: LazySettings) -> None:
+    settings.APPROVAL_USD = Decimal("1000000")
+    row = drift(owner)
+    resolutions.snooze(row, "anna", clock.now() + timedelta(hours=1))
+    adjustments.adjust(row, "anna", REASON, person="anna")
+    row.refresh_from_db()
+    assert (row.status, row.resolution, row.snoozed_until) == ("resolved", "adjusted", None)
+
+
 def postings(cause: str = "adjustment") -> list[tuple[str, str]]:
     rows = Posting.objects.filter(cause=cause).order_by("id").values_list("book", "amount")
     return [(book, f"{amount.normalize():f}") for book, amount in rows]

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from orders import store
 from orders.models import Anomaly, Balance, OrderEvent
 from project.lib import clock
-from reconciliation import anomalies, coverage, runs
+from reconciliation import anomalies, coverage, resolutions, runs
 from reconciliation.models import Break, Coverage
 from tests import factories
 from tests.reconciliation import builders
@@ -58,6 +58,40 @@ def test_a_frozen_balance_opens_by_the_second_quiet_read_and_closes_when_it_is_f
     row.refresh_from_db()
     assert (row.status, row.resolution) == ("resolved", "automatic")
     assert Coverage.objects.get(surface="balances").status == "proved"
+
+
+def test_a_frozen_part_stays_the_same_while_the_total_moves(owner: Account) -> None:
+    read(owner, 60, held="250")
+    builders.opening(owner, USDT="50")
+    read(owner, 50, held="250", USDT="1050")
+    row = Break.objects.get()
+    assert (row.status, row.seen_count, row.version) == ("open", 2, 0)
+    resolutions.explain(row, "anna", "collateral of a loan")
+    builders.opening(owner, USDT="7")
+    read(owner, 40, held="250", USDT="1057")
+    assert Break.objects.count() == 1, "what is explained is the part held back, whatever the total is"
+    read(owner, 30, held="251", USDT="1057")
+    assert told() == [("balance_frozen", "USDT held", "resolved"), ("balance_frozen", "USDT held", "suspected")]
+
+
+def test_an_orphan_position_stays_the_same_while_the_contract_is_traded(owner: Account) -> None:
+    contract, held = "BTC/USD:BTC", factories.PositionFactory(account=owner, symbol="BTC/USD:BTC", quantity=D(100))
+
+    def positions(seconds_ago: float, ours: str, theirs: str) -> None:
+        type(held).objects.filter(pk=held.pk).update(quantity=D(ours))
+        listed = [{"symbol": contract, "quantity": theirs}]
+        builders.snapshot(owner, "positions", listed, seconds_ago=seconds_ago)
+        runs.advance()
+
+    positions(60, "100", "230")
+    positions(50, "110", "240")
+    row = Break.objects.get()
+    assert (row.status, row.delta, row.ours, row.theirs) == ("open", D(130), "110", "240")
+    resolutions.explain(row, "anna", "opened by hand at the venue")
+    positions(40, "90", "220")
+    assert Break.objects.count() == 1, "what is explained is the distance, whatever is traded beside it"
+    positions(30, "90", "200")
+    assert told() == [("position", contract, "resolved"), ("position", contract, "suspected")]
 
 
 @pytest.mark.parametrize("status", ["open", "partially_filled", "sending", "unknown"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Context, Decimal, Inexact
@@ -31,10 +31,10 @@ Key = tuple[str, str]
 # Causes of entries with two legs that stand on no other row, and the book against which each is posted.
 COUNTER_BOOKS = {"opening": "opening", "adjustment": "adjustments"}
 # An adjustment may be posted against another book, which the reference of both its legs names.
-AGAINST = {f" against {book}": book for book in ("fees", "funding", "transfers")}
+AGAINST = ("fees", "funding", "transfers")
 TRANSFER_BOOKS = {"funding": "funding", "settlement": "funding", "rebate": "fees", "fee": "fees"}
 POSTINGS = (
-    "SELECT id, entry::text, leg, account_id, asset, book, amount, cause, fill_id::text, reference, posted_at "
+    "SELECT id, entry::text, leg, account_id, asset, book, amount, cause, fill_id::text, reference, posted_at, memo "
     "FROM orders_posting ORDER BY entry, leg"
 )
 FILLS = (
@@ -63,6 +63,7 @@ class Posting(NamedTuple):
     fill: str | None
     reference: str
     posted_at: datetime
+    memo: str
 
     @property
     def name(self) -> str:
@@ -154,6 +155,7 @@ class _Books:
                 fact = next(facts, None)
             else:
                 yield from self._on_its_own(legs)
+            yield from _at_odds(legs)
         for left in itertools.chain([fact] if fact else [], facts):
             yield from _without_postings(left)
 
@@ -205,12 +207,14 @@ class _Books:
         yield from self._mirrored(*legs[:2])
 
     def _mirrored(self, venue: Posting, counter: Posting) -> Iterator[str]:
-        named = next((book for words, book in AGAINST.items() if venue.reference.endswith(words)), "")
-        books = {**COUNTER_BOOKS, "adjustment": named or COUNTER_BOOKS["adjustment"]}
+        legs = (venue, counter)
+        said = [leg.reference.rpartition(" against ")[2] for leg in legs]
+        named = [book if book in AGAINST else "adjustments" for book in said]  # where they disagree, the book decides
+        books = {**COUNTER_BOOKS, "adjustment": counter.book if counter.book in named else named[0]}
         causes = [venue.cause, counter.cause, next((c for c, b in books.items() if b == counter.book), "")]
         cause = max(causes, key=causes.count)
         wrong = set()
-        for number, posting in enumerate((venue, counter)):
+        for number, posting in enumerate(legs):
             expected = "venue" if number == 0 else books.get(cause)
             problems = []
             if posting.leg != number:
@@ -272,15 +276,8 @@ def _beside(fact: Fact, legs: Sequence[Posting]) -> Iterator[str]:
             yield from _elsewhere(fact, number)
             continue
         expected = (fact.account, *leg, fact.what, fill, fact.reference)
-        if (
-            posting.account,
-            posting.asset,
-            posting.book,
-            posting.amount,
-            posting.cause,
-            posting.fill,
-            posting.reference,
-        ) != expected:
+        told = (posting.account, posting.asset, posting.book, posting.amount)
+        if (*told, posting.cause, posting.fill, posting.reference) != expected:
             asset, book, amount = leg
             yield (
                 f"{posting.name} says {_said(posting)} because of {posting.cause} {posting.fill or posting.reference}; "
@@ -288,6 +285,19 @@ def _beside(fact: Fact, legs: Sequence[Posting]) -> Iterator[str]:
             )
     for posting in stored.values():
         yield f"{posting.name} is one too many: the {fact.what} has {len(fact.legs)} legs"
+
+
+def _at_odds(legs: Sequence[Posting]) -> Iterator[str]:
+    """Yield the legs whose memo or time is not that of their entry: all of its legs are posted at once, with one memo."""
+    for field, says in (("memo", "has the memo"), ("posted_at", "says that it was posted at")):
+        told = Counter(getattr(posting, field) for posting in legs).most_common(2)
+        if len(told) < 2:
+            continue
+        odd = [posting for posting in legs if getattr(posting, field) != told[0][0]]
+        if told[0][1] == told[1][1]:  # no majority: an entry's own id tells its time
+            odd = [posting for posting in legs if field == "posted_at" and not posting.is_in_its_time] or list(legs)
+        for posting in odd:
+            yield f"{posting.name} {says} '{str(getattr(posting, field))[:80]}', which another leg of its entry does not"
 
 
 def _without_postings(fact: Fact) -> Iterator[str]:

@@ -9,16 +9,12 @@ from decimal import Decimal
 from reconciliation import resolutions
 from reconciliation.models import Break
 from tests.orders.test_writer import aside
+from tests.reconciliation.planted.exchanges import ALL, SPOT_EXCHANGES, WITH_REFERENCES
 from tests.reconciliation.planted.scene import INVERSE, SPOT, Scene
 from venues.models import Instrument
 
 D = Decimal
-SPOT_EXCHANGES = ("binance", "kraken", "bybit", "okx", "coinbase")
 AGO = 20  # what was traded or placed at the venue lies a little back when it is read
-ALL = (*SPOT_EXCHANGES, "deribit")
-WITH_REFERENCES = tuple(
-    name for name in ALL if name != "bybit"
-)  # its log names no transaction: nothing tells a repetition
 REFERENCE = "planted"
 KINDS = {str(kind) for kind in Break.Kind.values}
 

@@ -9,9 +9,10 @@ import random
 import pytest
 
 from orders import fold
-from tests.reconciliation.planted.cases import ALL, CASES, Case
-from tests.reconciliation.planted.conftest import FOUND
+from tests.reconciliation.planted.cases import CASES, Case
+from tests.reconciliation.planted.exchanges import ALL
 from tests.reconciliation.planted.scene import ROUND, open_scene
+from tests.reconciliation.planted.tally import TALLY
 from tests.venues.paper.process import PaperVenue
 
 SEEDS = range(int(os.environ.get("PLANTED_SEEDS", "2")))
@@ -26,6 +27,7 @@ LOOKS_AGAIN = 3
 async def test_a_planted_difference_is_found(transactional_db: None, paper: PaperVenue, case: Case, seed: int) -> None:
     chance = random.Random(f"{case.name} {seed}")
     exchange = case.exchanges[seed % len(case.exchanges)]
+    outcome = TALLY.plant(case.name, exchange)
     async with open_scene(paper, exchange, f"{case.name}-{seed}", chance) as scene:
         await scene._take("BTC/USDT", "buy")
         await scene.trade_honestly(chance.randint(1, 4))
@@ -39,29 +41,34 @@ async def test_a_planted_difference_is_found(transactional_db: None, paper: Pape
         while not any(status == "open" for _, _, status in found) and seconds < LOOKED_FOR_SECONDS:
             seconds += ROUND.total_seconds()
             found = await scene.round()
-        kinds = [(kind, status) for kind, _, status in found]
-        is_right = len(found) == 1 and found[0][0] in case.expected and found[0][2] == "open"
-        in_time = _whole_rounds(FOUND_WITHIN_SECONDS + scene.lag_seconds)
-        FOUND[case.name].append((is_right and seconds <= in_time, seconds, exchange))
-        assert is_right, f"{exchange}: {found}"
-        assert seconds <= in_time, kinds
+        opened = [kind for kind, _, status in found if status == "open"]
+        in_time = seconds <= _whole_rounds(FOUND_WITHIN_SECONDS + scene.lag_seconds)
+        outcome.seconds, outcome.is_found = seconds, bool(opened) and in_time
+        outcome.is_right = sum(kind in case.expected for kind in opened) == 1
+        outcome.false_alarms = sum(kind not in case.expected for kind, _, _ in found)
+        assert len(found) == 1 and outcome.is_right, f"{exchange}: {found}"
+        assert in_time, f"{exchange}: after {seconds} s: {found}"
         before = [(row.pk, row.opened_at) for row in await scene.breaks()]
-        assert len(before) == 1 + explained
         for _ in range(LOOKS_AGAIN):
             await scene.round()
-        assert [(row.pk, row.opened_at) for row in await scene.breaks()] == before
+        after = [(row.pk, row.opened_at) for row in await scene.breaks()]
+        outcome.rows_after = len(after) - explained
+        assert after == before and outcome.rows_after == 1
 
 
 @pytest.mark.parametrize("exchange", ALL)
 async def test_honest_trading_makes_no_breaks(transactional_db: None, paper: PaperVenue, exchange: str) -> None:
-    chance = random.Random(f"quiet {exchange}")
+    chance, outcome = random.Random(f"quiet {exchange}"), TALLY.trade(exchange)
     async with open_scene(paper, exchange, "quiet", chance) as scene:
         for number in range(QUIET_ROUNDS):
             if number % 3 == 0:
                 await scene.trade_honestly(chance.randint(0, 2))
             await scene.round()
-            assert [(row.kind, row.subject, row.status) for row in await scene.breaks() if row.opened_at] == []
+            opened = [(row.kind, row.subject, row.status) for row in await scene.breaks() if row.opened_at]
+            outcome.looks, outcome.false_alarms = number + 1, len(opened)
+            assert opened == []
         assert await scene.of(lambda: list(fold.differences())) == []
+        outcome.is_whole = True
 
 
 def _whole_rounds(seconds: float) -> float:
