@@ -11,7 +11,7 @@ from django.db.models import F, OuterRef, Q, Subquery
 
 from orders.models import Intent
 from project.lib import audit, clock, failpoints, feed, ids
-from reconciliation import breaks, coverage, sides
+from reconciliation import breaks, coverage, minutes, sides
 from reconciliation.models import Coverage, Run
 from venues.models import Account, Snapshot, SnapshotStatus, Surface
 
@@ -108,6 +108,8 @@ def _compare(row: Coverage, snapshot: Snapshot) -> None:
         return
     waiting = Run.objects.filter(account=row.account, status=Run.Status.QUEUED).order_by("requested_at").first()
     run_id = waiting.id if waiting else ids.new_id()
+    if row.surface == Surface.FILLS:
+        minutes.keep_told(snapshot, sides.reading(snapshot))
     folded = breaks.fold(comparison, snapshot, existing, run_id=run_id)
     coverage.note_read(row, snapshot, comparison, folded)
     if waiting:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ from django.db.models import BigIntegerField, DateTimeField, Q, Value
 from orders.models import Attempt, Balance, Fill, Order, OrderEvent, Position, Posting, Transfer
 from orders.states import AT_VENUE, Mutation
 from project.lib import symbols
-from reconciliation import claims, compare, facts, transfers, unmapped
+from reconciliation import claims, compare, facts, minutes, transfers, unmapped
 from reconciliation.models import Break
 from venues import capabilities
 from venues.messages import FillReport, OrderReport
@@ -102,14 +103,10 @@ def _orders_named_by(snapshot: Snapshot, theirs: list[OrderReport]) -> list[tupl
 
 
 def _fills(snapshot: Snapshot, existing: Iterable[Break]) -> facts.Comparison:
-    theirs = [facts.fill_report(row) for row in snapshot.rows]
-    theirs += _still_missing(theirs, existing)
-    own = Fill.objects.filter(account_id=snapshot.account_id)
-    named = Q(symbol__in={row.symbol for row in theirs}, venue_trade_id__in={row.venue_trade_id for row in theirs})
-    found = {fill.id: fill for fill in own.filter(named)}
-    if snapshot.window_from:
-        window = own.filter(executed_at__gte=snapshot.window_from, executed_at__lte=snapshot.taken_at)
-        found |= {fill.id: fill for fill in window}
+    missing = _still_missing(snapshot, existing)
+    left = minutes.left_of(snapshot, [(row.symbol, row.venue_trade_id) for row in missing])
+    theirs = [facts.fill_report(row) for row in left.rows] + missing
+    found = {fill.id: fill for fill in [*left.booked, *_named(snapshot.account_id, theirs)]}
     ours = [
         facts.OurFill(
             id=str(fill.id),
@@ -131,7 +128,19 @@ def _fills(snapshot: Snapshot, existing: Iterable[Break]) -> facts.Comparison:
         before = _trades_before_opening(snapshot.account_id)
         theirs = [row for row in theirs if (row.symbol, row.venue_trade_id) not in before]
     since = snapshot.account.opened_at or snapshot.taken_at
-    return compare.compare_fills(reading(snapshot), ours, theirs, since=since)
+    judged = compare.compare_fills(reading(snapshot), ours, theirs, since=since)
+    return replace(judged, agreed=judged.agreed | left.agreed)
+
+
+def _named(account_code: str, theirs: Sequence[FillReport]) -> list[Fill]:
+    names = {(row.symbol, row.venue_trade_id) for row in theirs}
+    if not names:
+        return []
+    found = Fill.objects.filter(
+        account_id=account_code, symbol__in={name[0] for name in names}, venue_trade_id__in={name[1] for name in names}
+    )
+    # Of two symbols each trade id is found with either: what no row left names is proved, and not here to be judged.
+    return [fill for fill in found if (fill.symbol, fill.venue_trade_id) in names]
 
 
 def _trades_before_opening(account_code: str) -> set[tuple[str, str]]:
@@ -141,9 +150,9 @@ def _trades_before_opening(account_code: str) -> set[tuple[str, str]]:
     return {(row["symbol"], row["venue_trade_id"]) for row in first.rows} if first else set()
 
 
-def _still_missing(theirs: list[FillReport], existing: Iterable[Break]) -> list[FillReport]:
+def _still_missing(snapshot: Snapshot, existing: Iterable[Break]) -> list[FillReport]:
     # A trade the venue stated once stays true when it slides out of the window.
-    stated = {(row.symbol, row.venue_trade_id, row.side) for row in theirs}
+    stated = {(row["symbol"], row["venue_trade_id"], row["side"]) for row in snapshot.rows}
     known = [
         facts.fill_report(row.evidence["theirs"])
         for row in existing

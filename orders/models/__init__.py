@@ -14,7 +14,7 @@ from orders.models.execution import (
     OrderGroup,
     money,
 )
-from orders.models.ledger import Balance, FillDigest, Position, Posting, Transfer
+from orders.models.ledger import Balance, FillDigest, Position, Posting, ToldSpan, Transfer, VenueDigest
 
 __all__ = [
     "AccountLease",
@@ -30,6 +30,8 @@ __all__ = [
     "OrderGroup",
     "Position",
     "Posting",
+    "ToldSpan",
     "Transfer",
+    "VenueDigest",
     "money",
 ]

@@ -1,4 +1,4 @@
-"""The ledger: Posting, Balance, Position, Transfer, and the digests of what is booked: FillDigest."""
+"""The ledger: Posting, Balance, Position, Transfer; digests of what is booked and told: FillDigest, VenueDigest, ToldSpan."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Transfer(models.Model):
 class FillDigest(models.Model):
     """What is booked of an account in one minute of the venue's clock: how many fills, and the sum of their hashes.
 
-    Kept as fills are booked, so that a clean day is proved without reading it.
+    Kept by the database as fills are booked (migration 0013), so that a clean day is proved without reading it.
     """
 
     account = models.ForeignKey(
@@ -150,3 +150,35 @@ class FillDigest(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "minute"], name="fill_digest_once")]
+
+
+class VenueDigest(models.Model):
+    """What good reads of a venue told of an account in one minute of its clock, hashed as FillDigest is.
+
+    A minute without trades has no row: whether it was told at all is what ToldSpan says.
+    """
+
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="venue_digests", db_constraint=False, db_index=False
+    )
+    minute = models.DateTimeField()
+    count = models.IntegerField()
+    digest = models.DecimalField(max_digits=38, decimal_places=0, help_text="Sum of 64-bit hashes of the trades.")
+    snapshot_number = models.BigIntegerField(help_text="The read that told it so first; kept for a day.")
+    told_at = models.DateTimeField(help_text="When that read was asked for.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "minute"], name="venue_digest_once")]
+
+
+class ToldSpan(models.Model):
+    """Minutes, without a hole, of which good reads told every trade: what lies in no span was never told whole."""
+
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="told_spans", db_constraint=False, db_index=False
+    )
+    begins_at = models.DateTimeField()
+    ends_at = models.DateTimeField(help_text="The first minute that is not in it.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "begins_at"], name="told_span_once")]
