@@ -110,31 +110,26 @@ def _fills(snapshot: Snapshot, existing: Iterable[Break]) -> facts.Comparison:
     if snapshot.window_from:
         window = own.filter(executed_at__gte=snapshot.window_from, executed_at__lte=snapshot.taken_at)
         found |= {fill.id: fill for fill in window}
-    ours = [
-        facts.OurFill(
-            id=str(fill.id),
-            order_id=str(fill.order_id),
-            symbol=fill.symbol,
-            side=fill.side,
-            venue_trade_id=fill.venue_trade_id,
-            price=fill.price,
-            quantity=fill.quantity,
-            fee=fill.fee,
-            fee_asset=fill.fee_asset,
-            executed_at=fill.executed_at,
-            recorded_at=fill.recorded_at,
-        )
-        for fill in found.values()
-    ]
+    ours = [our_fill(fill) for fill in found.values()]
     booked = {(fill.symbol, fill.venue_trade_id) for fill in ours}
     if any((row.symbol, row.venue_trade_id) not in booked for row in theirs):
-        before = _trades_before_opening(snapshot.account_id)
+        before = trades_before_opening(snapshot.account_id)
         theirs = [row for row in theirs if (row.symbol, row.venue_trade_id) not in before]
     since = snapshot.account.opened_at or snapshot.taken_at
     return compare.compare_fills(reading(snapshot), ours, theirs, since=since)
 
 
-def _trades_before_opening(account_code: str) -> set[tuple[str, str]]:
+def our_fill(fill: Fill) -> facts.OurFill:
+    """Return a fill as comparisons take it."""
+    return facts.OurFill(
+        id=str(fill.id), order_id=str(fill.order_id), symbol=fill.symbol, side=fill.side, venue_trade_id=fill.venue_trade_id,
+        price=fill.price, quantity=fill.quantity, fee=fill.fee, fee_asset=fill.fee_asset, executed_at=fill.executed_at,
+        recorded_at=fill.recorded_at,
+    )  # fmt: skip
+
+
+def trades_before_opening(account_code: str) -> set[tuple[str, str]]:
+    """Return symbol and id of the trades that an account's opening balances contain."""
     # The owner wrote down the trades that its opening balances already contain; no clock decides that.
     opening = Snapshot.objects.filter(account_id=account_code, surface=Surface.FILLS, reason="opening")
     first = opening.order_by("taken_at").first()
@@ -142,12 +137,14 @@ def _trades_before_opening(account_code: str) -> set[tuple[str, str]]:
 
 
 def _still_missing(theirs: list[FillReport], existing: Iterable[Break]) -> list[FillReport]:
-    # A trade the venue stated once stays true when it slides out of the window.
+    # A trade the venue stated once stays true when it slides out of the window; a statement may tell of it in part only.
     stated = {(row.symbol, row.venue_trade_id, row.side) for row in theirs}
     known = [
         facts.fill_report(row.evidence["theirs"])
         for row in existing
-        if row.kind in NAMES_A_TRADE and row.evidence.get("theirs")
+        if row.kind in NAMES_A_TRADE
+        and row.evidence.get("theirs")
+        and row.evidence.get("statement", {}).get("is_whole", True)
     ]
     return [row for row in known if (row.symbol, row.venue_trade_id, row.side) not in stated]
 
