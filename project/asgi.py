@@ -147,7 +147,7 @@ async def _body(scope: Message, receive: Receive, bytes_max: int) -> IO[bytes] |
     for name, value in scope["headers"]:
         if name == b"content-length" and (not value.isdigit() or int(value) > bytes_max):
             raise _Refused(bytes_max)
-    gathered: IO[bytes] = io.BytesIO() if bytes_max == BODY_BYTES_MAX else tempfile.SpooledTemporaryFile(BODY_BYTES_MAX)
+    gathered: IO[bytes] = io.BytesIO() if bytes_max == BODY_BYTES_MAX else tempfile.SpooledTemporaryFile(BODY_BYTES_MAX)  # noqa: SIM115 - the caller closes it
     size = 0
     while True:
         message = await receive()

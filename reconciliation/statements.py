@@ -20,7 +20,7 @@ from reconciliation.models import Break, BreakEvent, Coverage, Statement, Statem
 from reconciliation.statement_cells import Market, Wrong
 from reconciliation.statement_compare import Scope
 from reconciliation.statement_mapping import Layout
-from reconciliation.statement_reader import FILE_BYTES_MAX, Line, Problem, Reader
+from reconciliation.statement_reader import FILE_BYTES_MAX, Line, Reader
 from venues.models import Account, Instrument, Surface
 
 COVERS = {"all": "every market of the account", "named": "only the markets it names"}
@@ -318,6 +318,3 @@ def _record(row: Statement, actor: str) -> None:
 def _name(filename: str) -> str:
     plain = "".join(sign for sign in filename.replace("\\", "/").rsplit("/", 1)[-1] if sign.isprintable()).strip()
     return plain[:200] or "statement.csv"
-
-
-__all__ = ["COVERS", "AlreadyImported", "Problem", "Refused", "markets", "preview", "standing", "take_in"]
