@@ -63,7 +63,11 @@ class Problem:
 
 
 class _Fatal(Exception):
-    """Nothing further of the file can be read."""
+    """Nothing further of the file can be read; `line` is where, None for after the last line that was."""
+
+    def __init__(self, text: str, line: int | None = None) -> None:
+        super().__init__(text)
+        self.line = line
 
 
 @dataclass
@@ -98,7 +102,8 @@ class Reader:
                 elif text.strip() and (line := self._line(number, text, cells)) is not None:
                     yield line
         except _Fatal as fatal:
-            self.note(number + 1 if number else 0, "", "", Wrong(str(fatal), "export the file again"))
+            line_number = fatal.line if fatal.line is not None else number + 1 if number else 0
+            self.note(line_number, "", "", Wrong(str(fatal), "export it again, and check that it is the right file"))
             return
         if not self.headers:
             self._tell_missing_header(number)
@@ -120,7 +125,8 @@ class Reader:
         elif number >= HEADER_WITHIN_LINES:
             self._tell_missing_header(number)
             raise _Fatal(
-                f"none of the first {HEADER_WITHIN_LINES} lines is the row of headers that the mapping describes"
+                f"none of the first {HEADER_WITHIN_LINES} lines is the row of headers that the mapping describes",
+                number,
             )
 
     def _take_header(self, number: int, cells: list[str]) -> None:
@@ -129,16 +135,10 @@ class Reader:
         order = {mappings.normal(cell): place for place, cell in enumerate(cells)}
         for name, header in self.layout.columns.items():
             if there[mappings.normal(header)] > 1:
-                self.note(
-                    number,
-                    header,
-                    header,
-                    Wrong("two columns with this header", "rename one of them in the mapping's export"),
-                )
-                raise _Fatal(f"the column {header} stands twice: which of them counts would be a guess")
+                raise _Fatal(f"the column {header} stands twice: which of them counts would be a guess", number)
             self._places[name] = order[mappings.normal(header)]
         if len(cells) > COLUMNS_MAX:
-            raise _Fatal(f"it has more than {COLUMNS_MAX} columns")
+            raise _Fatal(f"it has more than {COLUMNS_MAX} columns", number)
 
     def _tell_missing_header(self, number: int) -> None:
         told = [(line, cells) for line, cells in self._candidates if any(cell.strip() for cell in cells)]
@@ -177,7 +177,7 @@ class Reader:
             return None
         self.lines_count += 1
         if self.lines_count > LINES_MAX:
-            raise _Fatal(f"more than {LINES_MAX:,} trades; split the export into shorter periods")
+            raise _Fatal(f"more than {LINES_MAX:,} trades; split the export into shorter periods", number)
         before = self.problems_count
         line = self._read(number, said, cells)
         if line is None or self.problems_count > before:
