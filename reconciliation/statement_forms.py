@@ -48,7 +48,7 @@ class Upload(forms.Form):
     )  # fmt: skip
     window_to = forms.DateTimeField(
         required=False,
-        label="to",
+        label="Period to",
         widget=forms.DateTimeInput({"type": "datetime-local", "step": "1"}, "%Y-%m-%dT%H:%M:%S"),
     )
     covers = forms.ChoiceField(label="It lists", choices=list(statements.COVERS.items()))

@@ -43,8 +43,8 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "price": ("price", "filled price", "fillpx", "avg price", "execution price", "trade price"),
     "quantity": ("quantity", "qty", "executed", "vol", "volume", "size", "filled quantity", "fillsz", "amount"),
     "executed_at": ("time", "date", "date(utc)", "time(utc)", "created at", "timestamp", "ts", "executed at", "timestamp (utc)"),
-    "venue_trade_id": ("trade id", "tradeid", "txid", "transaction id", "execution id", "execid", "trade_id"),
-    "venue_order_id": ("order id", "orderid", "ordertxid", "order no.", "orderno", "ordid", "order_id"),
+    "venue_trade_id": ("trade id", "tradeid", "trade", "txid", "transaction id", "execution id", "execid", "trade_id"),
+    "venue_order_id": ("order id", "orderid", "ordertxid", "order no.", "orderno", "ordid", "order_id", "order"),
     "fee": ("fee", "fees", "commission", "fee charged", "trading fee", "execfeev2", "fee paid"),
     "fee_asset": ("fee asset", "fee coin", "feecoin", "fee unit", "fee currency", "feeccy", "price/fee/total unit"),
 }  # fmt: skip
