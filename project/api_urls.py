@@ -11,7 +11,7 @@ from orders import portfolio_api as portfolio
 from project import approval_api, system_api, token_api, venue_api
 from project.schema import TokenScheme
 from reconciliation import api as reconciliation
-from reconciliation import break_api, rules_api
+from reconciliation import break_api, rules_api, statement_api
 from risk import api as risk
 from risk import reaction_api
 from venues import api as venues
@@ -90,6 +90,9 @@ urlpatterns = [
     path("rules/<uuid:id>/dry-runs/", rules_api.DryRuns.as_view(), name="rule-dry-runs"),
     path("reconciliations/", reconciliation.Runs.as_view(), name="reconciliations"),
     path("reconciliations/<uuid:id>/", reconciliation.OneRun.as_view(), name="reconciliation"),
+    path("statements/", statement_api.Statements.as_view(), name="statements"),
+    path("statements/<uuid:id>/", statement_api.OneStatement.as_view(), name="statement"),
+    path("statement-mappings/", statement_api.StatementMappings.as_view(), name="statement-mappings"),
     path("halts/", risk.Halts.as_view(), name="halts"),
     path("halts/<uuid:id>/", risk.OneHalt.as_view(), name="halt"),
     path("events/", system_api.Feed.as_view(), name="events"),

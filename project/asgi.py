@@ -6,9 +6,11 @@ import asyncio
 import io
 import os
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import nullcontext
+from typing import IO, Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
@@ -30,11 +32,17 @@ Send = Callable[[Message], Awaitable[None]]
 THREADS = 12  # each keeps one database connection open
 CHUNK_BYTES = 65_536
 BODY_BYTES_MAX = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+UPLOADS_AT_ONCE_MAX = 2  # each may fill a temporary file and read it for seconds
+_uploads = asyncio.Semaphore(UPLOADS_AT_ONCE_MAX)
 _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
 
 
 class _Refused(Exception):
-    """The body is larger than any request needs."""
+    """The body is larger than its request needs; says how many bytes it may have."""
+
+    def __init__(self, bytes_max: int) -> None:
+        super().__init__(bytes_max)
+        self.bytes_max = bytes_max
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
@@ -48,14 +56,21 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
 
 
 async def _serve(scope: Message, receive: Receive, send: Send) -> None:
+    bytes_max = _bytes_max(scope)
+    async with _uploads if bytes_max > BODY_BYTES_MAX else nullcontext():
+        try:
+            body = await _body(scope, receive, bytes_max)
+        except _Refused as refusal:
+            await _refuse(send, refusal.bytes_max)
+            return
+        if body is None:
+            return  # the client left before it had sent everything
+        with body:
+            await _answer(scope, receive, send, body)
+
+
+async def _answer(scope: Message, receive: Receive, send: Send, body: IO[bytes]) -> None:
     loop = asyncio.get_running_loop()
-    try:
-        body = await _body(scope, receive)
-    except _Refused:
-        await _refuse(send)
-        return
-    if body is None:
-        return  # the client left before it had sent everything
     answer = _Answer(loop, send, is_head=scope["method"] == "HEAD")
     work = loop.run_in_executor(_pool, answer.run, _environ(scope, body))
     watch = asyncio.ensure_future(_disconnected(receive))
@@ -123,20 +138,29 @@ def _chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
     yield bytes(gathered)
 
 
-async def _body(scope: Message, receive: Receive) -> bytes | None:
+def _bytes_max(scope: Message) -> int:
+    is_statement = scope["method"] == "POST" and scope["path"] in settings.STATEMENT_PATHS
+    return settings.STATEMENT_UPLOAD_MAX_SIZE if is_statement else BODY_BYTES_MAX
+
+
+async def _body(scope: Message, receive: Receive, bytes_max: int) -> IO[bytes] | None:
     for name, value in scope["headers"]:
-        if name == b"content-length" and (not value.isdigit() or int(value) > BODY_BYTES_MAX):
-            raise _Refused
-    gathered = bytearray()
+        if name == b"content-length" and (not value.isdigit() or int(value) > bytes_max):
+            raise _Refused(bytes_max)
+    gathered: IO[bytes] = io.BytesIO() if bytes_max == BODY_BYTES_MAX else tempfile.SpooledTemporaryFile(BODY_BYTES_MAX)  # noqa: SIM115 - the caller closes it
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
+            gathered.close()
             return None
-        gathered += message.get("body", b"")
-        if len(gathered) > BODY_BYTES_MAX:
-            raise _Refused
+        size += gathered.write(message.get("body", b""))
+        if size > bytes_max:
+            gathered.close()
+            raise _Refused(bytes_max)
         if not message.get("more_body"):
-            return bytes(gathered)
+            gathered.seek(0)
+            return gathered
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -144,10 +168,10 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def _refuse(send: Send) -> None:
+async def _refuse(send: Send, bytes_max: int) -> None:
     text = (
         f'{{"type":"urn:gapless:problem:body-too-large","title":"Content Too Large","status":413,"code":"BODY_TOO_LARGE",'
-        f'"outcome":"not_sent","retry_safe":true,"errors":[],"detail":"The body is larger than {BODY_BYTES_MAX} bytes. Nothing of it was read or stored."}}'
+        f'"outcome":"not_sent","retry_safe":true,"errors":[],"detail":"The body is larger than {bytes_max} bytes. Nothing of it was read or stored."}}'
     ).encode()
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(text)).encode()),
                (b"cache-control", b"no-store"), (b"connection", b"close")]  # fmt: skip
@@ -155,8 +179,10 @@ async def _refuse(send: Send) -> None:
     await send({"type": "http.response.body", "body": text})
 
 
-def _environ(scope: Message, body: bytes) -> Message:
+def _environ(scope: Message, body: IO[bytes]) -> Message:
     server = scope.get("server") or ("localhost", 80)
+    length = body.seek(0, io.SEEK_END)
+    body.seek(0)
     environ: Message = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": scope.get("root_path", "").encode().decode("latin1"),
@@ -166,10 +192,10 @@ def _environ(scope: Message, body: bytes) -> Message:
         "SERVER_PORT": str(server[1] or 0),
         "SERVER_PROTOCOL": f"HTTP/{scope.get('http_version', '1.1')}",
         "REMOTE_ADDR": (scope.get("client") or ("",))[0],
-        "CONTENT_LENGTH": str(len(body)),
+        "CONTENT_LENGTH": str(length),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope.get("scheme", "http"),
-        "wsgi.input": io.BytesIO(body),
+        "wsgi.input": body,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,

@@ -31,6 +31,7 @@ NAVIGATION = (
     ("Approvals", "/approvals/", "approvals"),
     ("Error codes", "/error-codes/", "error_cases"),
     ("Reconciliation", "/reconciliation/", ""),
+    ("Statements", "/statements/", ""),
     ("Venues", "/venues/", ""),
     ("Accounts", "/accounts/", ""),
     ("Risk", "/risk/", "halts"),

@@ -173,6 +173,9 @@ STATIC_ROOT = os.environ.get("STATIC_ROOT") or None  # without it the files are 
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+# Statements of venues are the one thing that may be larger; the rest of the form comes on top.
+STATEMENT_PATHS = frozenset({"/statements/new/", "/api/v1/statements/"})
+STATEMENT_UPLOAD_MAX_SIZE = 50 * 1024 * 1024 + 65_536
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 REST_FRAMEWORK = {

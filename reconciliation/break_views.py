@@ -29,6 +29,7 @@ BULK_BUTTONS = (
     ("cause", "Cause", ""),
 )
 HISTORY_SHOWN_MAX = 100
+FINDINGS_SHOWN_MAX = 20
 Act = Callable[[Break, str, QueryDict, int | None], object]
 
 
@@ -87,6 +88,9 @@ def difference(request: HttpRequest, break_id: uuid.UUID) -> HttpResponse:
         "candidates": lines.candidates(found, given) if found.status != Break.Status.RESOLVED else [],
         "unsettled": lines.unsettled(found),
         "earlier": queue.earlier(found) if found.recurrence else [],
+        "findings": list(
+            found.findings.select_related("statement").order_by("-statement__imported_at")[:FINDINGS_SHOWN_MAX]
+        ),
         "evidence_key": _public_key(),
         "now": clock.now(),
         **adjustment_views.panel(request, found),

@@ -17,7 +17,7 @@ from reconciliation import facts, rules, streams, workflow
 from reconciliation.compare import fingerprint
 from reconciliation.models import Break, BreakEvent
 from reconciliation.rules import Judgement
-from venues.models import Snapshot, Surface
+from venues.models import Account, Snapshot, Surface
 
 QUIET = timedelta(seconds=2)
 RULE = "rule:agrees-again"
@@ -40,11 +40,28 @@ DISTANCES = (Kind.BALANCE, Kind.BALANCE_FROZEN, Kind.STREAM_DIFFERS, Kind.POSITI
 TOLERATED_TOLD_MAX = 50
 # A movement of money never changes: once somebody has settled such a break, however, it does not come again.
 MOVED_ONCE = (Kind.TRANSFER, Kind.TRANSFER_DUPLICATED)
+# A trade that is not booked ends with its booking; about these a statement stands against any later read.
+BY_STATEMENT = (Kind.FILL_MISSING_AT_VENUE, Kind.FILL_DIFFERS, Kind.FEE_DIFFERS, Kind.WRONG_SIDE)
 _SEEN_FIELDS = [
     "status", "ours", "theirs", "stream", "delta", "snapshot", "evidence", "seen_count", "last_seen_at", "opened_at",
     "resolved_at", "resolved_by", "resolution", "resolution_reason", "severity", "severity_usd", "rule", "tolerance",
     "due_at", "snoozed_until", "version",
 ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Told:
+    """A venue's statement where a comparison otherwise stands on a read: it proves at once, and is kept beside the reads."""
+
+    id: str
+    account: Account
+    requested_at: datetime
+    surface: str = Surface.FILLS
+
+    @property
+    def account_id(self) -> str:
+        """The code of the account."""
+        return str(self.account.pk)
 
 
 @dataclass
@@ -88,8 +105,13 @@ def unresolved(account_code: str, surface: str) -> list[Break]:
     return list(rows.exclude(status=Status.RESOLVED).order_by("id"))
 
 
-def fold(comparison: facts.Comparison, snapshot: Snapshot, existing: list[Break], *, run_id: uuid.UUID) -> Folded:
-    """Write a comparison into the breaks of its surface. Call inside feed.transaction(), with `existing` locked."""
+def fold(
+    comparison: facts.Comparison, snapshot: Snapshot | Told, existing: list[Break], *, run_id: uuid.UUID
+) -> Folded:
+    """Write a comparison into the breaks of its surface. Call inside feed.transaction(), with `existing` locked.
+
+    What a statement tells is a fact of the past: its differences are certain, and it ends nothing by itself.
+    """
     account, now = snapshot.account_id, clock.now()
     found = {fingerprint(account, d.kind, d.subject, d.asset): d for d in comparison.differences}
     known = {row.fingerprint: row for row in existing}
@@ -110,14 +132,14 @@ def fold(comparison: facts.Comparison, snapshot: Snapshot, existing: list[Break]
         is_open = row.status == Status.OPEN
         folded.suspected += not is_open
         folded.opened += is_open
-        detail = {"run": str(run_id), "snapshot": snapshot.id, "delta": facts.text(row.delta)}
+        detail = {"run": str(run_id), **_named(snapshot), "delta": facts.text(row.delta)}
         events.append(event(row, "opened" if is_open else "suspected", "reconciliation", detail))
     for name in sorted(passed):
         folded.tolerate(found[name], judged[name])
     for name, row in known.items():
         if name in found:
             events += _see_again(row, found[name], judged[name], snapshot, run_id, now, folded)
-        elif _is_over(row, snapshot, comparison):
+        elif isinstance(snapshot, Snapshot) and _is_over(row, snapshot, comparison):
             events.append(_resolve(row, snapshot, run_id, now, folded))
     Break.objects.bulk_update(existing, _SEEN_FIELDS)
     BreakEvent.objects.bulk_create(events)
@@ -138,31 +160,36 @@ def due_at(row: Break) -> datetime | None:
 
 
 def _suspect(
-    account: str, name: str, difference: facts.Difference, judgement: Judgement, snapshot: Snapshot, now: datetime
+    account: str,
+    name: str,
+    difference: facts.Difference,
+    judgement: Judgement,
+    snapshot: Snapshot | Told,
+    now: datetime,
 ) -> Break:
     row = Break(
         account_id=account, kind=difference.kind, subject=difference.subject[:200], fingerprint=name,
         asset=difference.asset, ours=difference.ours[:200], theirs=difference.theirs[:200], stream=difference.stream[:200],
         delta=difference.delta, order_id=difference.order_id, fill_id=difference.fill_id, transfer_id=difference.transfer_id,
-        snapshot=snapshot, status=Status.OPEN if difference.is_certain else Status.SUSPECTED,
+        snapshot=snapshot if isinstance(snapshot, Snapshot) else None, status=Status.OPEN if difference.is_certain else Status.SUSPECTED,
         opened_at=now if difference.is_certain else None, first_seen_at=now, last_seen_at=now,
         economic_at=difference.economic_at or _economic_at(difference.evidence),
-        evidence={**difference.evidence, "reads": [_read(snapshot)]},
+        evidence={**difference.evidence, "reads": _reads([], snapshot)},
     )  # fmt: skip
     _judge(row, judgement, is_changed=True)
     return row
 
 
 def _see_again(
-    row: Break, difference: facts.Difference, judgement: Judgement, snapshot: Snapshot, run_id: uuid.UUID, now: datetime,
+    row: Break, difference: facts.Difference, judgement: Judgement, snapshot: Snapshot | Told, run_id: uuid.UUID, now: datetime,
     folded: Folded,
 ) -> Iterable[BreakEvent]:  # fmt: skip
     is_same = _value(row) == _value(difference)
-    reads = [*row.evidence.get("reads", [])[:1], _read(snapshot)] if is_same else [_read(snapshot)]
+    reads = _reads(row.evidence.get("reads", []) if is_same else [], snapshot)
     row.ours, row.theirs, row.delta = difference.ours[:200], difference.theirs[:200], difference.delta
     row.stream = difference.stream[:200]
     row.evidence = {**row.evidence, **difference.evidence, "reads": reads}
-    row.snapshot, row.last_seen_at = snapshot, now
+    row.snapshot, row.last_seen_at = snapshot if isinstance(snapshot, Snapshot) else row.snapshot, now
     row.seen_count = row.seen_count + 1 if is_same else 1
     _judge(row, judgement, is_changed=not is_same)
     if row.status == Status.SUSPECTED and judgement.is_tolerated:
@@ -172,13 +199,14 @@ def _see_again(
     if not is_same:
         # Whoever decides has to have seen this value: older pages are refused, and nobody sleeps through it.
         row.version, is_woken, row.snoozed_until = row.version + 1, row.snoozed_until is not None, None
-        detail = {"ours": row.ours, "theirs": row.theirs, "delta": facts.text(row.delta), "snapshot": snapshot.id}
+        detail = {"ours": row.ours, "theirs": row.theirs, "delta": facts.text(row.delta), **_named(snapshot)}
         detail |= {"version": row.version, **({"woken": True} if is_woken else {})}
         yield event(row, "changed", "reconciliation", detail)
-    elif row.status == Status.SUSPECTED and _are_apart(reads) and not judgement.is_young(row.first_seen_at):
+    is_proved = difference.is_certain or (is_same and _are_apart(reads) and not judgement.is_young(row.first_seen_at))
+    if row.status == Status.SUSPECTED and is_proved:
         row.status, row.opened_at = workflow.moved(row.status, Status.OPEN), now
         folded.opened += 1
-        yield event(row, "opened", "reconciliation", {"reads": reads})
+        yield event(row, "opened", "reconciliation", {"reads": reads, **_named(snapshot)})
     # Once a person looks after it, no rule takes it away from them.
     if row.status == Status.OPEN and not row.owner and judgement.is_closed:
         folded.tolerate(difference, judgement)
@@ -202,7 +230,7 @@ def _end(row: Break, now: datetime, actor: str) -> None:
 
 
 def _close(
-    row: Break, judgement: Judgement, snapshot: Snapshot, run_id: uuid.UUID, now: datetime, folded: Folded
+    row: Break, judgement: Judgement, snapshot: Snapshot | Told, run_id: uuid.UUID, now: datetime, folded: Folded
 ) -> BreakEvent:
     actor, name = (judgement.rule.actor, judgement.rule.name) if judgement.rule else ("", "")
     folded.resolved += 1
@@ -212,7 +240,7 @@ def _close(
         f"Run {run_id}: the difference {facts.text(row.delta)} {judgement.case.asset} still stands and is within rule {name}. "
         "Our books stay as they are."
     )
-    return event(row, "resolved", actor, {"run": str(run_id), "snapshot": snapshot.id, "tolerance": row.tolerance})
+    return event(row, "resolved", actor, {"run": str(run_id), **_named(snapshot), "tolerance": row.tolerance})
 
 
 def _resolve(row: Break, snapshot: Snapshot, run_id: uuid.UUID, now: datetime, folded: Folded) -> BreakEvent:
@@ -231,6 +259,8 @@ def _is_over(row: Break, snapshot: Snapshot, comparison: facts.Comparison) -> bo
         return False
     if row.kind in MOVED_ONCE and row.transfer_id is not None:
         return False  # it is booked: that it still is explains nothing
+    if "statement" in row.evidence and row.kind in BY_STATEMENT:
+        return False  # the venue contradicts its own statement: which of the two is right a person decides
     # Trades and transfers are listed for a window only: silence about one outside of it says nothing.
     return snapshot.surface not in (Surface.FILLS, Surface.TRANSFERS) or row.subject in comparison.agreed
 
@@ -279,6 +309,14 @@ def _value(side: Break | facts.Difference) -> tuple[str, ...]:
     if side.kind in NAMED:
         return ()
     return (side.ours[:200], side.theirs[:200], decimals.write(side.delta) or "")
+
+
+def _named(source: Snapshot | Told) -> dict[str, Any]:
+    return {"snapshot": source.id} if isinstance(source, Snapshot) else {"statement": source.id}
+
+
+def _reads(before: list[dict[str, Any]], source: Snapshot | Told) -> list[dict[str, Any]]:
+    return [*before[:1], _read(source)] if isinstance(source, Snapshot) else before
 
 
 def _read(snapshot: Snapshot) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from orders.states import AT_VENUE
@@ -55,8 +55,9 @@ def compare_orders(
 
 
 def compare_fills(
-    reading: facts.Reading, ours: Sequence[facts.OurFill], theirs: Sequence[FillReport], *, since: datetime
-) -> facts.Comparison:
+    reading: facts.Reading, ours: Sequence[facts.OurFill], theirs: Sequence[FillReport], *, since: datetime,
+    times_within: timedelta | None = None,
+) -> facts.Comparison:  # fmt: skip
     """Compare a venue's trades with ours; trades before `since` are part of the opening balances.
 
     `ours` holds our fills in the window and every fill that a row of theirs names.
@@ -70,7 +71,7 @@ def compare_fills(
         subject, fill = facts.fill_subject(*key), booked.get(key)
         turned = booked.get((row.symbol, row.venue_trade_id, "sell" if row.side == "buy" else "buy"))
         if fill:
-            if found := make.fill_differs(fill, row):
+            if found := make.fill_differs(fill, row, times_within):
                 differences.append(found)
             else:
                 agreed.add(subject)

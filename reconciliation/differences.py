@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -70,14 +71,21 @@ def missing_order(order: facts.OurOrder) -> facts.Difference:
     )  # fmt: skip
 
 
-def fill_differs(fill: facts.OurFill, row: FillReport) -> facts.Difference | None:
-    """Say which figures of a booked trade the venue states otherwise; None when it agrees. Fees alone are a kind of their own."""
+def fill_differs(
+    fill: facts.OurFill, row: FillReport, times_within: timedelta | None = None
+) -> facts.Difference | None:
+    """Say which figures of a booked trade the venue states otherwise; None when it agrees. Fees alone are a kind of their own.
+
+    Times are compared only where it is said how far they may be apart.
+    """
     mine, other = facts.fill_facts(fill), facts.trade_facts(row)
     differing = [
         name for name in ("price", "quantity", "fee") if getattr(fill, name) != getattr(row, name)
     ]  # fmt: skip
     if row.fee and fill.fee_asset != row.fee_asset:
         differing.append("fee_asset")
+    if times_within is not None and row.occurred_at and abs(row.occurred_at - fill.executed_at) > times_within:
+        differing.append("occurred_at")
     if not differing:
         return None
     told: dict[str, Any] = {

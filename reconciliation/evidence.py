@@ -14,12 +14,13 @@ from orders.models import Posting
 from project.lib import audit, clock, signing
 from project.lib.models import AuditEntry
 from reconciliation import lines, queue
-from reconciliation.models import Break, BreakEvent
+from reconciliation.models import Break, BreakEvent, StatementFinding
 from risk.models import Approval
 from venues.models import Snapshot
 
 FORMAT = "gapless-evidence-1"
 HISTORY_MAX, SNAPSHOTS_MAX, ROWS_MAX, POSTINGS_MAX, APPROVALS_MAX, AUDIT_MAX = 5000, 20, 200, 500, 50, 500
+STATEMENTS_MAX = 20
 _NAMES = ("asset", "symbol", "venue_trade_id", "venue_order_id", "venue_client_id", "venue_transfer_id")
 _BREAK = tuple(field.attname for field in Break._meta.concrete_fields)
 
@@ -99,6 +100,7 @@ def _content(row: Break) -> dict[str, Any]:
             for each in queue.earlier(row)
         ],
         "snapshots": [_snapshot(row, each) for each in _snapshots(row)],
+        "statements": [_statement(each) for each in _findings(row)],
         "postings": _postings(row, history, given),
         "approvals": [_approval(each) for each in approvals],
         "audit": _audit(row, history, approvals),
@@ -123,6 +125,39 @@ def _snapshot(row: Break, each: Snapshot) -> dict[str, Any]:
         )
     }  # fmt: skip
     return {**kept, "rows_in_all": len(each.rows), "rows_concerned": len(about), "rows": about[:ROWS_MAX]}
+
+
+def _findings(row: Break) -> list[StatementFinding]:
+    found = StatementFinding.objects.filter(discrepancy=row).select_related("statement__mapping")
+    return list(found.order_by("statement__imported_at")[:STATEMENTS_MAX])
+
+
+def _statement(finding: StatementFinding) -> dict[str, Any]:
+    each = finding.statement
+    line = each.rows.filter(number=finding.line).first() if finding.line else None
+    kept = {
+        name: getattr(each, name)
+        for name in ("id", "filename", "digest", "window_from", "window_to", "imported_by", "imported_at")
+    }
+    names = (
+        "number",
+        "symbol",
+        "side",
+        "venue_trade_id",
+        "price",
+        "quantity",
+        "fee",
+        "fee_asset",
+        "executed_at",
+        "venue_order_id",
+    )
+    told = {name: getattr(line, name) for name in names} if line else None
+    return {
+        **kept,
+        "mapping": {"venue": each.mapping.venue_id, "version": each.mapping.version},
+        "agrees": finding.agrees,
+        "line": told,
+    }
 
 
 def _postings(row: Break, history: list[BreakEvent], given: list[Any]) -> list[dict[str, Any]]:

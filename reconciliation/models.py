@@ -1,4 +1,4 @@
-"""Run, Break, BreakLine, BreakEvent, Rule, DryRun, Coverage, CoverageChange, StatementMapping, Statement, StatementLine."""
+"""Run, Break, BreakLine, BreakEvent, Rule, DryRun, Coverage, CoverageChange, StatementMapping, Statement, StatementLine, StatementFinding."""
 
 from __future__ import annotations
 
@@ -309,10 +309,11 @@ class CoverageChange(models.Model):
 
 
 class StatementMapping(models.Model):
-    """Which column of a venue's CSV export means what. A version never changes; the newest of a venue is used."""
+    """Which column of a venue's CSV export means what. A version never changes; the newest of a venue is offered first."""
 
     venue = models.ForeignKey(Venue, on_delete=models.PROTECT, related_name="statement_mappings")
     version = models.PositiveIntegerField()
+    label = models.CharField(max_length=100, blank=True, default="", help_text="Which of the venue's exports it reads.")
     columns = models.JSONField(default=dict, help_text="Our field to the header of theirs.")
     options = models.JSONField(
         default=dict, help_text="Delimiter, decimal sign, time format and zone, words for sides."
@@ -349,6 +350,7 @@ class Statement(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["account", "digest"], condition=Q(status="compared"), name="statement_once")
         ]
+        indexes = [models.Index(fields=["-imported_at"], name="statement_newest")]
 
 
 class StatementLine(models.Model):
@@ -361,9 +363,29 @@ class StatementLine(models.Model):
     venue_trade_id = models.CharField(max_length=100)
     price = models.DecimalField(max_digits=38, decimal_places=18)
     quantity = models.DecimalField(max_digits=38, decimal_places=18)
-    fee = models.DecimalField(max_digits=38, decimal_places=18)
+    fee = models.DecimalField(
+        max_digits=38, decimal_places=18, null=True, help_text="Null where the export tells none."
+    )
     fee_asset = models.CharField(max_length=32, blank=True, default="")
     executed_at = models.DateTimeField()
+    venue_order_id = models.CharField(max_length=100, blank=True, default="")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["statement", "number"], name="statement_line_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["statement", "number"], name="statement_line_once"),
+            models.UniqueConstraint(
+                fields=["statement", "symbol", "venue_trade_id", "side"], name="statement_trade_once"
+            ),
+        ]
+
+
+class StatementFinding(models.Model):
+    """A break that a statement speaks of: the difference it found, and the line that tells it (none for what it lacks)."""
+
+    statement = models.ForeignKey(Statement, on_delete=models.PROTECT, related_name="findings", db_index=False)
+    discrepancy = models.ForeignKey(Break, on_delete=models.PROTECT, related_name="findings")
+    line = models.PositiveIntegerField(null=True)
+    agrees = models.BooleanField(default=False, help_text="The statement says what our books say, against the break.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["statement", "discrepancy"], name="statement_finding_once")]

@@ -138,7 +138,9 @@ def earlier(row: Break, most: int = 5) -> list[Break]:
 
 def sides(row: Break) -> list[dict[str, Any]]:
     """Return what our books, the venue's lists and its stream say of a break, and whether the venue's two disagree with us."""
-    told = [("Ours", "our books", row.ours), ("Venue, REST", "its lists", row.theirs), ("Venue, stream", "its last word", row.stream)]  # fmt: skip
+    is_read = bool(row.evidence.get("reads")) or "statement" not in row.evidence
+    venue = ("Venue, REST", "its lists") if is_read else ("Venue, statement", "its own export")
+    told = [("Ours", "our books", row.ours), (*venue, row.theirs), ("Venue, stream", "its last word", row.stream)]
     ours = _figure(row.ours)
     return [
         {

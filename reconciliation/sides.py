@@ -107,25 +107,10 @@ def _fills(snapshot: Snapshot, existing: Iterable[Break]) -> facts.Comparison:
     left = minutes.left_of(snapshot, [(row.symbol, row.venue_trade_id) for row in missing])
     theirs = [facts.fill_report(row) for row in left.rows] + missing
     found = {fill.id: fill for fill in [*left.booked, *_named(snapshot.account_id, theirs)]}
-    ours = [
-        facts.OurFill(
-            id=str(fill.id),
-            order_id=str(fill.order_id),
-            symbol=fill.symbol,
-            side=fill.side,
-            venue_trade_id=fill.venue_trade_id,
-            price=fill.price,
-            quantity=fill.quantity,
-            fee=fill.fee,
-            fee_asset=fill.fee_asset,
-            executed_at=fill.executed_at,
-            recorded_at=fill.recorded_at,
-        )
-        for fill in found.values()
-    ]
+    ours = [our_fill(fill) for fill in found.values()]
     booked = {(fill.symbol, fill.venue_trade_id) for fill in ours}
     if any((row.symbol, row.venue_trade_id) not in booked for row in theirs):
-        before = _trades_before_opening(snapshot.account_id)
+        before = trades_before_opening(snapshot.account_id)
         theirs = [row for row in theirs if (row.symbol, row.venue_trade_id) not in before]
     since = snapshot.account.opened_at or snapshot.taken_at
     judged = compare.compare_fills(reading(snapshot), ours, theirs, since=since)
@@ -143,7 +128,17 @@ def _named(account_code: str, theirs: Sequence[FillReport]) -> list[Fill]:
     return [fill for fill in found if (fill.symbol, fill.venue_trade_id) in names]
 
 
-def _trades_before_opening(account_code: str) -> set[tuple[str, str]]:
+def our_fill(fill: Fill) -> facts.OurFill:
+    """Return a fill as comparisons take it."""
+    return facts.OurFill(
+        id=str(fill.id), order_id=str(fill.order_id), symbol=fill.symbol, side=fill.side, venue_trade_id=fill.venue_trade_id,
+        price=fill.price, quantity=fill.quantity, fee=fill.fee, fee_asset=fill.fee_asset, executed_at=fill.executed_at,
+        recorded_at=fill.recorded_at,
+    )  # fmt: skip
+
+
+def trades_before_opening(account_code: str) -> set[tuple[str, str]]:
+    """Return symbol and id of the trades that an account's opening balances contain."""
     # The owner wrote down the trades that its opening balances already contain; no clock decides that.
     opening = Snapshot.objects.filter(account_id=account_code, surface=Surface.FILLS, reason="opening")
     first = opening.order_by("taken_at").first()
@@ -151,12 +146,14 @@ def _trades_before_opening(account_code: str) -> set[tuple[str, str]]:
 
 
 def _still_missing(snapshot: Snapshot, existing: Iterable[Break]) -> list[FillReport]:
-    # A trade the venue stated once stays true when it slides out of the window.
+    # A trade the venue stated once stays true when it slides out of the window; a statement may tell of it in part only.
     stated = {(row["symbol"], row["venue_trade_id"], row["side"]) for row in snapshot.rows}
     known = [
         facts.fill_report(row.evidence["theirs"])
         for row in existing
-        if row.kind in NAMES_A_TRADE and row.evidence.get("theirs")
+        if row.kind in NAMES_A_TRADE
+        and row.evidence.get("theirs")
+        and row.evidence.get("statement", {}).get("is_whole", True)
     ]
     return [row for row in known if (row.symbol, row.venue_trade_id, row.side) not in stated]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from reconciliation import adjustment_views, break_views, bulk_views, rule_views, views
+from reconciliation import adjustment_views, break_views, bulk_views, rule_views, statement_views, views
 
 urlpatterns = [
     path("reconciliation/", views.reconciliation, name="reconciliation"),
@@ -16,6 +16,12 @@ urlpatterns = [
     path("reconciliation/rules/<uuid:rule_id>/activation/", rule_views.activate, name="rule_activate"),
     path("reconciliation/rules/<uuid:rule_id>/retirement/", rule_views.retire, name="rule_retire"),
     path("reconciliation/history/", rule_views.timeline, name="reconciliation_history"),
+    path("statements/", statement_views.index, name="statements"),
+    path("statements/new/", statement_views.upload, name="statement_new"),
+    path("statements/preview/", statement_views.preview, name="statement_preview"),
+    path("statements/mappings/", statement_views.all_mappings, name="statement_mappings"),
+    path("statements/mappings/<slug:code>/", statement_views.mapping, name="statement_mapping"),
+    path("statements/<uuid:statement_id>/", statement_views.statement, name="statement"),
     path("breaks/", break_views.breaks, name="breaks"),
     path("breaks/selection/", bulk_views.select, name="breaks_select"),
     path("breaks/selection/action/", bulk_views.act, name="breaks_act"),

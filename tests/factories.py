@@ -30,7 +30,7 @@ from orders.models import (
 from project import tokens
 from project.lib import clock
 from project.lib.models import ApiToken
-from reconciliation.models import Break, Coverage, CoverageChange, Rule, Run
+from reconciliation.models import Break, Coverage, CoverageChange, Rule, Run, Statement, StatementMapping
 from risk import approvals
 from risk.models import Approval, Halt
 from venues.models import Account, BookHealth, ChannelHealth, Credential, Instrument, StreamSession, Venue
@@ -364,3 +364,29 @@ class CoverageFactory(factory.django.DjangoModelFactory):
     surface = "balances"
     status = "proved"
     proved_at = checked_at = factory.LazyFunction(clock.now)
+
+
+class StatementMappingFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = StatementMapping
+
+    venue = factory.SubFactory(VenueFactory)
+    version = factory.Sequence(lambda n: n + 1)
+    columns = factory.LazyFunction(
+        lambda: {"symbol": "pair", "side": "side", "price": "price", "quantity": "quantity", "executed_at": "time"}
+    )
+    created_by = "rita"
+
+
+class StatementFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Statement
+
+    account = factory.SubFactory(AccountFactory)
+    mapping = factory.SubFactory(StatementMappingFactory)
+    filename = "june.csv"
+    digest = factory.Sequence(lambda n: f"{n:064x}")
+    status = "compared"
+    lines = 3
+    summary = factory.LazyFunction(lambda: {"agreed": 3, "different": 0})
+    imported_by = "rita"

@@ -91,6 +91,8 @@ class View(APIView):
     resource = ""
     parameters: tuple[str, ...] = ()
     filters: Mapping[str, Filter] = {}
+    media_type = "application/json"
+    body_bytes_max = BODY_BYTES_MAX
     permission_classes = [RolePermission]
     schema = ApiSchema()
     metadata_class = None
@@ -100,13 +102,13 @@ class View(APIView):
         length = str(request.META.get("CONTENT_LENGTH") or "0")
         if not length.isascii() or not length.isdigit():
             raise Problem(400, "MALFORMED", "The header Content-Length is not a number.")
-        if len(length) > 9 or int(length) > BODY_BYTES_MAX:
+        if len(length) > 9 or int(length) > self.body_bytes_max:
             raise Problem(
-                413, "BODY_TOO_LARGE", f"A body may have {BODY_BYTES_MAX} bytes. Nothing of this one was read."
+                413, "BODY_TOO_LARGE", f"A body may have {self.body_bytes_max} bytes. Nothing of this one was read."
             )
         media_type = (request.content_type or "").split(";")[0].strip().lower()
-        if request.method in WRITES and int(length) and media_type != "application/json":
-            detail = f"The body must be application/json, not {media_type[:80] or 'without a type'}."
+        if request.method in WRITES and int(length) and media_type != self.media_type:
+            detail = f"The body must be {self.media_type}, not {media_type[:80] or 'without a type'}."
             raise Problem(415, "NOT_JSON_TYPE", detail)
         super().initial(request, *args, **kwargs)
         self._check_parameters(request)

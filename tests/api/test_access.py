@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
 from orders.models import OrderGroup
 from project import api_urls
 from project.lib import clock
 from project.lib.access import ROLES
+from reconciliation.models import StatementMapping
 from risk import reactions
 from tests import factories
 from tests.conftest import Client
@@ -44,7 +46,7 @@ TABLE = [
     *(Row("GET", name, READ) for name in (
         "venues", "accounts", "instruments", "orders", "order-groups", "fills", "transfers", "positions", "balances", "portfolio", "ledger", "dead-letters",
         "breaks", "breaks/counts", "breaks/statistics", "capabilities", "coverage", "coverage/history", "rules", "reconciliations", "halts", "events", "tokens", "error-cases", "error-decisions",
-        "maintenance-windows", "reactions", "firings", "stream-sessions", "approvals")),
+        "maintenance-windows", "reactions", "firings", "stream-sessions", "approvals", "statements", "statement-mappings")),
     Row("POST", "venues", OPERATE), Row("POST", "accounts", OPERATE), Row("POST", "tokens", READ),
     Row("GET", "venues/{}", READ, "venue"), Row("PATCH", "venues/{}", frozenset({"admin"}), "venue"),
     Row("GET", "accounts/{}", READ, "account"), Row("GET", "accounts/{}/keys", READ, "account"),
@@ -75,6 +77,8 @@ TABLE = [
     Row("DELETE", "maintenance-windows/{}", OPERATE | RISK, "window", True),
     Row("POST", "rules", RISK), Row("GET", "rules/{}", READ, "rule", True), Row("DELETE", "rules/{}", RISK, "rule", True),
     Row("GET", "rules/{}/dry-runs", READ, "rule", True), Row("POST", "rules/{}/dry-runs", RISK, "rule", True), Row("POST", "rules/{}/activation", RISK, "rule", True),
+    Row("POST", "statements", OPERATE | RISK, "account="), Row("GET", "statements/{}", READ, "statement"),
+    Row("POST", "statement-mappings", OPERATE | RISK),
     Row("POST", "reactions", RISK), Row("GET", "reactions/{}", READ, "reaction", True),
     Row("DELETE", "reactions/{}", RISK, "reaction", True),
     Row("POST", "error-decisions", RISK), Row("GET", "error-decisions/{}", READ, "decision", True),
@@ -114,6 +118,7 @@ def target(kind: str, account: Any) -> str:
         "token": lambda: factories.make_token("admin")[0].pk,
         "window": lambda: maintenance.plan(**planned(account), actor="ada").pk,
         "rule": lambda: factories.RuleFactory().pk,
+        "statement": lambda: factories.StatementFactory(account=account, mapping__venue=account.venue).pk,
         "reaction": lambda: reactions.make(**REACTION, actor="ada").pk,
         "decision": lambda: decisions.make(**DECISION, actor="ada").pk,
     }
@@ -142,6 +147,8 @@ def body(row: Row, account: Any) -> dict[str, Any]:
         "dead-letters/{}/absence": {"reason": "asked the venue"},
         "halts/{}": {"reason": "over"},
         "venues/{}": {"is_live": False},
+        "statements": {"account": account.code, "file": SimpleUploadedFile("june.csv", b"a,b\n")},
+        "statement-mappings": {"venue": account.venue_id, "preset": "kraken-trades"},
         "error-decisions": DECISION,
         "reactions": REACTION,
         "rules": {"code": "dust", "action": "tolerate", "usd": "1", "reason": "rests"},
@@ -159,7 +166,10 @@ def body(row: Row, account: Any) -> dict[str, Any]:
 def ask(client: APIClient, row: Row, account: Any) -> int:
     path = f"/api/v1/{row.path.format(*target(row.target, account).split(' '))}/"
     given = None if row.method == "GET" else body(row, account)
-    answer = getattr(client, row.method.lower())(path, given, format="json")
+    is_form = (row.method, row.path) == ("POST", "statements")
+    if is_form and not StatementMapping.objects.filter(venue=account.venue).exists():
+        factories.StatementMappingFactory(venue=account.venue)
+    answer = getattr(client, row.method.lower())(path, given, format="multipart" if is_form else "json")
     return int(answer.status_code)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orders.models import DeadLetter, Order
-from reconciliation.models import Break, Rule, Run
+from reconciliation.models import Break, Rule, Run, Statement
 from risk.models import Approval
 from venues.models import Account, ErrorCase, Venue
 
@@ -14,7 +14,7 @@ PLAIN = {
     "reconciliation": "/reconciliation/", "rules": "/reconciliation/rules/",
     "history": "/reconciliation/history/", "venues": "/venues/",
     "exchanges": "/exchanges/", "exchange": "/exchanges/gate/", "accounts": "/accounts/", "risk": "/risk/",
-    "people": "/settings/people/", "me": "/settings/me/", "audit": "/audit/", "frame": "/live/frame/",
+    "statements": "/statements/", "statement_new": "/statements/new/", "statement_mappings": "/statements/mappings/", "people": "/settings/people/", "me": "/settings/me/", "audit": "/audit/", "frame": "/live/frame/",
 }  # fmt: skip
 
 
@@ -35,6 +35,8 @@ def every_page() -> dict[str, str]:
         ("run", "/reconciliation/runs/{}/", Run.objects.order_by("requested_at").first()),
         ("rule", "/reconciliation/rules/{}/", Rule.objects.order_by("created_at").first()),
         ("error_case", "/error-codes/{}/", ErrorCase.objects.order_by("first_seen_at").first()),
+        ("statement", "/statements/{}/", Statement.objects.order_by("imported_at").first()),
+        ("statement_mapping", "/statements/mappings/{}/", Venue.objects.order_by("code").first()),
         ("venue", "/venues/{}/", Venue.objects.order_by("code").first()),
         ("account", "/accounts/{}/", Account.objects.order_by("code").first()),
     ):

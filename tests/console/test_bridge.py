@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import Any
 
 import pytest
@@ -70,6 +71,18 @@ async def test_a_large_body_without_a_length_is_refused_on_the_way() -> None:
     assert status == 413 and len(unread) == 1
 
 
+@pytest.mark.parametrize("path", sorted(settings.STATEMENT_PATHS))
+async def test_only_a_statement_may_be_large(path: str) -> None:
+    size = settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1
+    large = [(b"content-length", str(size).encode()), (b"content-type", b"multipart/form-data; boundary=x")]
+    status, _, _, unread = await answer(scope("POST", path, large), b"x" * size)
+    assert status in (302, 401, 403) and unread == [], "read whole, and then asked who it is"
+    over = [(b"content-length", str(settings.STATEMENT_UPLOAD_MAX_SIZE + 1).encode())]
+    status, _, body, unread = await answer(scope("POST", path, over), b"x")
+    assert status == 413 and len(unread) == 1 and str(settings.STATEMENT_UPLOAD_MAX_SIZE).encode() in body
+    assert (await answer(scope("GET", path, large), b"x"))[0] == 413, "what is only read needs no large body"
+
+
 async def test_a_file_is_streamed_whole() -> None:
     status, headers, body, _ = await answer(scope(path="/static/django_htmx/htmx-2.min.js"))
     assert status == 200 and len(body) == int(headers[b"content-length"]) > 10_000
@@ -85,13 +98,13 @@ async def test_headers_with_underscores_never_reach_the_application() -> None:
                 (b"cookie", b"b=2"),
             ]
         ),
-        b"",
+        io.BytesIO(),
     )
     assert environ["HTTP_X_FORWARDED_PROTO"] == "http" and environ["HTTP_COOKIE"] == "a=1; b=2"
 
 
 async def test_paths_outside_ascii_survive() -> None:
-    environ = asgi._environ(scope(path="/orders/€/"), b"")
+    environ = asgi._environ(scope(path="/orders/€/"), io.BytesIO())
     assert environ["PATH_INFO"].encode("latin1").decode() == "/orders/€/"
 
 
