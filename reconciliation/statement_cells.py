@@ -140,7 +140,10 @@ class Cells:
         left = [each for each in found if not wanted or (wanted == "contract") == bool(each.settle)]
         if len(left) != 1:
             told = " and ".join(each.symbol for each in found[:4])
-            raise Wrong(f"a symbol of {told}" if not left or len(left) > 1 else told, "say in the mapping whether the export is of spot or of contracts, or which symbol it is")  # fmt: skip
+            raise Wrong(
+                f"a symbol of {told}",
+                "say in the mapping whether the export is of spot or of contracts, or which symbol it is",
+            )
         return left[0]
 
     def identity(self, text: str) -> str:

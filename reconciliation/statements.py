@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from django.db import connection
 
-from project.lib import audit, clock, feed, ids
+from project.lib import audit, clock, feed, ids, symbols
 from reconciliation import breaks, statement_compare
 from reconciliation import statement_mapping as mappings
 from reconciliation.compare import fingerprint
@@ -21,6 +21,7 @@ from reconciliation.statement_cells import Market, Wrong
 from reconciliation.statement_compare import Scope
 from reconciliation.statement_mapping import Layout
 from reconciliation.statement_reader import FILE_BYTES_MAX, Line, Reader
+from venues import symbols as names
 from venues.models import Account, Instrument, Surface
 
 COVERS = {"all": "every market of the account", "named": "only the markets it names"}
@@ -67,7 +68,13 @@ def take_in(
     digest = _digest(file)
     _refuse_twice(account, digest)
     layout, now = mappings.layout(mapping.columns, mapping.options), clock.now()
-    reader = Reader(layout, markets(account.venue_id), now)
+    known = markets(account.venue_id, layout)
+    if not known:
+        raise Refused(
+            f"the markets of {account.venue_id} were never loaded, so no symbol can be told: load them on the page of the venue, "
+            "or say in the mapping which symbol of theirs is which of ours"
+        )
+    reader = Reader(layout, known, now)
     row = Statement(
         account=account, mapping=mapping, filename=_name(filename), digest=digest, status=Statement.Status.COMPARED,
         window_from=window_from, window_to=window_to, imported_by=actor, imported_at=now,
@@ -85,7 +92,7 @@ def take_in(
 
 def preview(layout: Layout, account: Account, file: IO[bytes], *, is_partial: bool) -> tuple[Reader, list[Line]]:
     """Read the beginning of a file: what its first lines say, and what is wrong with them. Writes nothing."""
-    reader = Reader(layout, markets(account.venue_id), clock.now(), is_partial)
+    reader = Reader(layout, markets(account.venue_id, layout), clock.now(), is_partial)
     lines = []
     for line in reader.lines(file):
         lines.append(line)
@@ -94,14 +101,20 @@ def preview(layout: Layout, account: Account, file: IO[bytes], *, is_partial: bo
     return reader, lines
 
 
-def markets(venue: str) -> dict[str, tuple[Market, ...]]:
-    """Return the markets of a venue by every name an export may give them: the venue's spelling, and ours; one query."""
+def markets(venue: str, layout: Layout) -> dict[str, tuple[Market, ...]]:
+    """Return the markets of a venue by every name an export may give them: the venue's spelling, and ours; one query.
+
+    Of a venue whose markets nobody can load there are those that a person names in the mapping, and no others.
+    """
     rows = Instrument.objects.filter(venue_id=venue, unmapped_reason="").order_by("symbol")
     found: dict[str, list[Market]] = defaultdict(list)
     for symbol, theirs, base, quote, settle in rows.values_list("symbol", "venue_symbol", "base", "quote", "settle"):
         market = Market(symbol, base, quote, settle)
         for name in {symbol, theirs}:
             found[name].append(market)
+    if not found:
+        for symbol in {symbol for symbol in layout.symbols.values() if names.canonical(symbol) == symbol}:
+            found[symbol].append(Market(symbol, *symbols.split(symbol)))
     return {name: tuple(named) for name, named in found.items()}
 
 
@@ -127,10 +140,6 @@ def _check(
         raise Refused("give both ends of the period, the first before the last, or neither")
     if covers not in COVERS:
         raise Refused(f"it covers one of {', '.join(COVERS)}")
-    if not Instrument.objects.filter(venue_id=account.venue_id, unmapped_reason="").exists():
-        raise Refused(
-            f"the markets of {account.venue_id} were never loaded, so no symbol can be told; load them on the page of the venue"
-        )
 
 
 def _digest(file: IO[bytes]) -> str:

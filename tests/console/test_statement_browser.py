@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -16,6 +17,7 @@ from tests.reconciliation.statement_files import row, text
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PORT = 9068
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SHOTS = os.environ.get("GAPLESS_TEST_SCREENSHOTS", "")
 
 
@@ -23,8 +25,8 @@ def look(page: Page, name: str) -> None:
     """Expect a page that fits both widths in both colours; keep a picture where somebody wants one."""
     for width in (1440, 390):
         page.set_viewport_size({"width": width, "height": 900})
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is wider than {width}"
             if SHOTS:
                 page.screenshot(path=str(Path(SHOTS) / f"{name}-{width}-{scheme}.png"), full_page=True)

@@ -88,9 +88,9 @@ def test_from_a_preset_to_a_comparison_and_its_breaks(sign_in: SignIn, owner: Ac
     assert "1 differ" in words(detail) and "Fee differs" in words(detail) and found.digest in detail.content.decode()
     (difference,) = Break.objects.all()
     assert f'href="/breaks/{difference.pk}/"' in detail.content.decode()
-    shown = words(client.get(f"/breaks/{difference.pk}/"))
-    assert "Venue, statement its own export" in shown and "good read" not in shown
-    assert "Statement june.csv line 3" in shown and f"digest {found.digest[:12]}" in shown
+    page = words(client.get(f"/breaks/{difference.pk}/"))
+    assert "Venue, statement its own export" in page and "good read" not in page
+    assert "Statement june.csv line 3" in page and f"digest {found.digest[:12]}" in page
     assert "june.csv" in words(client.get("/statements/")) and "Differs" in words(
         client.get("/statements/?account=main")
     )

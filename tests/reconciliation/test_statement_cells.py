@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,8 @@ def test_numbers_are_read_exactly_by_the_signs_of_the_mapping(layout: Layout, te
 )  # fmt: skip
 @pytest.mark.parametrize("column", ["price", "quantity"])
 def test_a_wrong_number_is_named_with_its_line_and_column(layout: Layout, text: str, words: str, column: str) -> None:
-    found, reader = one(layout, **{"price": "1", "quantity": "1", "fee": "0", column: text})
+    values: Any = {"price": "1", "quantity": "1", "fee": "0", column: text}
+    found, reader = one(layout, **values)
     assert found == [] and reader.problems_count == 1
     (problem,) = reader.problems
     assert (problem.line, problem.column, problem.value) == (2, column, text[:80]) and words in problem.what
@@ -102,7 +104,7 @@ def test_a_wrong_time_is_named(layout: Layout, text: str, words: str) -> None:
         ({"fee": "abc"}, "fee", "no number"), ({"fee asset": ""}, "fee", "a fee without an asset"), ({"fee asset": "$$$"}, "fee", "not the name of an asset"),
     ],
 )  # fmt: skip
-def test_other_wrong_cells_are_named(values: dict[str, str], column: str, words: str) -> None:
+def test_other_wrong_cells_are_named(values: Any, column: str, words: str) -> None:
     found, reader = one(**values)
     assert found == [] and [each.column for each in reader.problems] == [column] and words in reader.problems[0].what
 

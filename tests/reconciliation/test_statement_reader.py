@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import IO, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciliation import statement_mapping as mappings
@@ -75,7 +75,7 @@ def trades(draw: st.DrawFn, preset: Preset) -> list[Line]:
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda each: each.code)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_a_venue_exports_is_read_back_exactly(preset: Preset, data: st.DataObject) -> None:
     lines = data.draw(trades(preset))
     encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
@@ -253,7 +253,7 @@ def test_both_sides_of_a_trade_with_ourselves_are_two_trades() -> None:
 
 
 @given(content=st.binary(max_size=400))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_bytes_are_lines_or_problems(content: bytes) -> None:
     for start in (b"", HEAD.encode() + b"\n", b"\xff\xfe"):
         found, reader = read(start + content)
@@ -292,5 +292,5 @@ def test_a_stored_mapping_that_is_wrong_is_refused_before_anything_is_read() -> 
 
 
 def test_an_open_file_of_any_kind_is_read() -> None:
-    content: IO[bytes] = io.BufferedReader(io.BytesIO(file(ROW)))  # type: ignore[arg-type]
+    content: IO[bytes] = io.BufferedReader(io.BytesIO(file(ROW)))
     assert len(list(Reader(SPOT, MARKETS, NOW).lines(content))) == 1

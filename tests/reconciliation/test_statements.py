@@ -337,6 +337,19 @@ def test_a_mapping_of_another_venue_is_refused(owner: Account) -> None:
         take(owner, statement_files.mapping(other), text([]))
 
 
+def test_a_venue_whose_markets_nobody_loads_has_those_that_its_mapping_names() -> None:
+    owner = builders.account("far", "kraken")
+    order = builders.order(owner)
+    content = text(row(fill, pair="XBT-TETHER") for fill in statement_files.trades(order, 3, since_days=0.02))
+    with pytest.raises(statements.Refused, match="the markets of kraken were never loaded"):
+        take(owner, statement_files.mapping(owner), content)
+    named = replace(PLAIN, symbols={"XBT-TETHER": "BTC/USDT"})
+    found = take(owner, statement_files.mapping(owner, named), content)
+    assert (found.summary["agreed"], found.summary["different"]) == (3, 0)
+    other = take(owner, statement_files.mapping(owner, replace(PLAIN, symbols={"X": "BTC/USDT"})), content + b"\n")
+    assert other.status == "refused" and "a symbol that none of the venue's markets has" in other.problems[0]["what"]
+
+
 def test_a_version_of_a_mapping_never_changes(owner: Account) -> None:
     found = statement_files.mapping(owner)
     assert statement_files.mapping(owner).version == 2
