@@ -220,10 +220,11 @@ def _copy(row: Statement, reader: Reader, file: IO[bytes]) -> tuple[datetime, da
 def _pieces(statement: uuid.UUID, lines: Iterator[Line], size: int = 1000) -> Iterator[tuple[str, datetime, datetime]]:
     texts: list[str] = []
     first = last = None
+    name = str(statement)
     for line in lines:
         fee = "\\N" if line.fee is None else f"{line.fee:f}"
         texts.append(
-            f"{statement}\t{line.number}\t{line.symbol}\t{line.side}\t{line.venue_trade_id.translate(_ESCAPES)}\t"
+            f"{name}\t{line.number}\t{line.symbol}\t{line.side}\t{line.venue_trade_id.translate(_ESCAPES)}\t"
             f"{line.venue_order_id.translate(_ESCAPES)}\t{line.price:f}\t{line.quantity:f}\t{fee}\t{line.fee_asset}\t{line.executed_at.isoformat()}\n"
         )
         at = line.executed_at
