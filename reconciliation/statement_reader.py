@@ -28,6 +28,7 @@ COLUMNS_MAX = 200
 PROBLEMS_MAX = 1000
 HEADER_WITHIN_LINES = 20
 SHOWN_MAX = 80
+KINDS_MAX = 50
 PIECE_BYTES = 1 << 18
 SYNTHETIC = "~"
 
@@ -178,7 +179,7 @@ class Reader:
             return None
         said = {name: row[place].strip() for name, place in self._places.items()}
         if "kind" in said and said["kind"].casefold() not in self._kinds:
-            self.other_rows[said["kind"][:SHOWN_MAX] or "(blank)"] += 1
+            self._count_other(said["kind"] or "(blank)")
             return None
         self.lines_count += 1
         if self.lines_count > LINES_MAX:
@@ -206,9 +207,13 @@ class Reader:
         unit = said.get("unit")
         if unit is None or unit.upper() == market.base:
             return False
-        self.other_rows[f"in {unit[:SHOWN_MAX]}"] += 1
+        self._count_other(f"in {unit}")
         self.lines_count -= 1
         return True
+
+    def _count_other(self, kind: str) -> None:
+        shown = kind[:SHOWN_MAX]
+        self.other_rows[shown if shown in self.other_rows or len(self.other_rows) < KINDS_MAX else "(others)"] += 1
 
     def _tell(self, number: int, said: Mapping[str, str], cells: Cells) -> None:
         """Note everything that is wrong with a line, cell by cell."""
@@ -278,7 +283,7 @@ def _numbered(file: IO[bytes], encoding: str, *, is_partial: bool) -> Iterator[t
         raise _Fatal("UTF-16 without a byte order mark; say utf-16-le or utf-16-be in the mapping")
     if not marked and found == "utf-8" and b"\0" in head:
         raise _Fatal("it is no UTF-8 text; where it is UTF-16 say utf-16-le or utf-16-be in the mapping")
-    pieces = _utf8_lines(file) if found == "utf-8" else _decoded_lines(file, found)
+    pieces = _utf8_lines(file) if found == "utf-8" else _decoded_lines(file, found, is_partial)
     held: tuple[int, str | Wrong] | None = None
     for number, text in enumerate(pieces, 1):
         if held is not None:
@@ -311,12 +316,12 @@ def _raw_lines(file: IO[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _decoded_lines(file: IO[bytes], encoding: str) -> Iterator[str | Wrong]:
+def _decoded_lines(file: IO[bytes], encoding: str, is_partial: bool) -> Iterator[str | Wrong]:
     decoder, rest = codecs.getincrementaldecoder(encoding)(), ""
     while True:
         piece = file.read(PIECE_BYTES)
         try:
-            text = rest + decoder.decode(piece, final=not piece)
+            text = rest + decoder.decode(piece, final=not piece and not is_partial)
         except UnicodeDecodeError:
             raise _Fatal(f"it stops being {encoding} after this line") from None
         *whole, rest = text.split("\n")
