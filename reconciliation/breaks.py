@@ -55,8 +55,6 @@ class Told:
 
     id: str
     account: Account
-    requested_at: datetime
-    surface: str = Surface.FILLS
 
     @property
     def account_id(self) -> str:
@@ -132,7 +130,7 @@ def fold(
         is_open = row.status == Status.OPEN
         folded.suspected += not is_open
         folded.opened += is_open
-        detail = {"run": str(run_id), **_named(snapshot), "delta": facts.text(row.delta)}
+        detail = {**_named(snapshot, run_id), "delta": facts.text(row.delta)}
         events.append(event(row, "opened" if is_open else "suspected", "reconciliation", detail))
     for name in sorted(passed):
         folded.tolerate(found[name], judged[name])
@@ -236,11 +234,12 @@ def _close(
     folded.resolved += 1
     folded.closed_open += row.status != Status.SUSPECTED
     _end(row, now, actor)
+    source = f"Run {run_id}" if isinstance(snapshot, Snapshot) else f"Statement {snapshot.id}"
     row.resolution_reason = (
-        f"Run {run_id}: the difference {facts.text(row.delta)} {judgement.case.asset} still stands and is within rule {name}. "
+        f"{source}: the difference {facts.text(row.delta)} {judgement.case.asset} still stands and is within rule {name}. "
         "Our books stay as they are."
     )
-    return event(row, "resolved", actor, {"run": str(run_id), **_named(snapshot), "tolerance": row.tolerance})
+    return event(row, "resolved", actor, {**_named(snapshot, run_id), "tolerance": row.tolerance})
 
 
 def _resolve(row: Break, snapshot: Snapshot, run_id: uuid.UUID, now: datetime, folded: Folded) -> BreakEvent:
@@ -311,8 +310,10 @@ def _value(side: Break | facts.Difference) -> tuple[str, ...]:
     return (side.ours[:200], side.theirs[:200], decimals.write(side.delta) or "")
 
 
-def _named(source: Snapshot | Told) -> dict[str, Any]:
-    return {"snapshot": source.id} if isinstance(source, Snapshot) else {"statement": source.id}
+def _named(source: Snapshot | Told, run_id: uuid.UUID | None = None) -> dict[str, Any]:
+    if isinstance(source, Told):
+        return {"statement": source.id}
+    return {**({"run": str(run_id)} if run_id else {}), "snapshot": source.id}
 
 
 def _reads(before: list[dict[str, Any]], source: Snapshot | Told) -> list[dict[str, Any]]:

@@ -60,6 +60,14 @@ class Cells:
         return UTC if self.layout.zone == "UTC" else ZoneInfo(self.layout.zone)
 
     @cached_property
+    def _latest(self) -> datetime:
+        return self.now + timedelta(days=1)
+
+    @cached_property
+    def _found(self) -> dict[str, Market]:
+        return {}
+
+    @cached_property
     def _sides(self) -> dict[str, str]:
         told = {word.casefold(): "buy" for word in self.layout.buy}
         return told | {word.casefold(): "sell" for word in self.layout.sell}
@@ -69,32 +77,31 @@ class Cells:
         found = self._number.match(text)
         if found is None or not (found[2] or found[3]):
             raise Wrong(*self._not_a_number(text))
-        sign, whole, rest, exponent = found.groups()
-        if exponent and abs(int(exponent)) > EXPONENT_MAX:
+        sign, whole, rest, exponent = found.groups("")
+        power = int(exponent or 0)
+        if abs(power) > EXPONENT_MAX:
             raise Wrong("an exponent that no amount has", "export the file with plain numbers, or ask the venue")
-        plain = (whole or "0").replace(self.layout.thousands, "") if self.layout.thousands else whole or "0"
-        number = Decimal(f"{sign}{plain}.{rest or '0'}{f'E{exponent}' if exponent else ''}")
-        if abs(number) >= decimals.LIMIT:
+        plain, rest = whole.replace(self.layout.thousands, "") if self.layout.thousands else whole, rest.rstrip("0")
+        places = len(rest) - power if rest else max(-power - len(plain) + len(plain.rstrip("0")), 0)
+        if places > PLACES and (rest or plain.strip("0")):
+            what = f"{places} decimals; at most {PLACES} are kept, and nothing is rounded"
+            raise Wrong(what, "ask the venue for the exact amount")
+        number = Decimal(f"{sign}{plain or 0}.{rest or 0}{f'E{exponent}' if exponent else ''}")
+        if number >= decimals.LIMIT or -number >= decimals.LIMIT:
             raise Wrong("more than 20 digits before the decimal sign", "check the decimal sign of the mapping")
-        places = -number.normalize(decimals.CONTEXT).as_tuple().exponent if number else 0  # type: ignore[operator]
-        if places > PLACES:
-            raise Wrong(
-                f"{places} decimals; at most {PLACES} are kept, and nothing is rounded",
-                "ask the venue for the exact amount",
-            )
         return number
 
     def positive(self, text: str) -> Decimal:
         """Read a number above zero."""
         number = self.number(text)
+        if number > 0:
+            return number
         if number < 0:
             raise Wrong("less than zero", "the side says which way a trade goes; check that this is the right column")
-        if number == 0:
-            raise Wrong(
-                "zero, and nothing is traded for or of nothing",
-                "check that this is the right column, and the sort of the row",
-            )
-        return number
+        raise Wrong(
+            "zero, and nothing is traded for or of nothing",
+            "check that this is the right column, and the sort of the row",
+        )
 
     def moment(self, text: str) -> datetime:
         """Read a time in the mapping's format and zone."""
@@ -108,18 +115,13 @@ class Cells:
                 found = datetime.fromisoformat(text)
             else:
                 found = datetime.strptime(text, form)  # noqa: DTZ007 - the zone is the mapping's
+            found = (found if found.tzinfo is not None else self._placed(found)).astimezone(UTC)
         except (ValueError, OverflowError):
-            raise Wrong(
-                f"not a time of the form {form}", "correct the line, or the time format of the mapping"
-            ) from None
-        if found.tzinfo is None:
-            found = self._placed(found)
-        found = found.astimezone(UTC)
-        if not EARLIEST <= found <= self.now + timedelta(days=1):
-            raise Wrong(
-                f"a time that cannot be ({found:%Y-%m-%d %H:%M} UTC)",
-                "check the time format and the zone of the mapping",
-            )
+            what = f"not a time of the form {form}"
+            raise Wrong(what, "correct the line, or the time format of the mapping") from None
+        if not EARLIEST <= found <= self._latest:
+            what = f"a time that cannot be ({found:%Y-%m-%d %H:%M} UTC)"
+            raise Wrong(what, "check the time format and the zone of the mapping")
         return found
 
     def side(self, text: str) -> str:
@@ -132,6 +134,8 @@ class Cells:
 
     def market(self, text: str) -> Market:
         """Find the market a cell names: in the venue's spelling, in ours, or as the mapping says. Nothing is guessed."""
+        if (known := self._found.get(text)) is not None:
+            return known
         said = self.layout.symbols.get(text, text)
         found = self.markets.get(said) or self.markets.get(names.canonical(said) or "")
         if not found:
@@ -144,6 +148,7 @@ class Cells:
                 f"a symbol of {told}",
                 "say in the mapping whether the export is of spot or of contracts, or which symbol it is",
             )
+        self._found[text] = left[0]
         return left[0]
 
     def identity(self, text: str) -> str:

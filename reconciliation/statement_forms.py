@@ -59,8 +59,8 @@ class Upload(forms.Form):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         field: Any = self.fields["mapping"]
-        field.queryset = StatementMapping.objects.order_by("venue_id", "-version")
-        field.queryset = field.queryset.filter(pk__in=list(field.queryset.values_list("pk", flat=True)[:MAPPINGS_MAX]))
+        newest = StatementMapping.objects.order_by("-created_at").values_list("pk", flat=True)[:MAPPINGS_MAX]
+        field.queryset = StatementMapping.objects.filter(pk__in=list(newest)).order_by("venue_id", "-version")
 
 
 class NewMapping(forms.Form):

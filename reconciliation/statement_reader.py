@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import IO, Any, NamedTuple
 
-from project.lib import decimals
 from reconciliation import statement_mapping as mappings
 from reconciliation.statement_cells import Cells, Market, Wrong
 from reconciliation.statement_mapping import Layout
@@ -28,6 +28,7 @@ COLUMNS_MAX = 200
 PROBLEMS_MAX = 1000
 HEADER_WITHIN_LINES = 20
 SHOWN_MAX = 80
+KINDS_MAX = 50
 PIECE_BYTES = 1 << 18
 SYNTHETIC = "~"
 
@@ -88,6 +89,10 @@ class Reader:
     _seen: dict[int, int] = field(default_factory=dict)
     _same: Counter[bytes] = field(default_factory=Counter)
     _candidates: list[tuple[int, list[str]]] = field(default_factory=list)
+
+    @cached_property
+    def _kinds(self) -> frozenset[str]:
+        return frozenset(word.casefold() for word in self.layout.kinds)
 
     def lines(self, file: IO[bytes]) -> Iterator[Line]:
         """Yield the trades that can be read. A file with problems is none that may be taken in."""
@@ -163,7 +168,8 @@ class Reader:
         return mappings.normal(header) in {mappings.normal(cell) for cell in cells}
 
     def _line(self, number: int, text: str, cells: Cells) -> Line | None:
-        row = _split(text, self.layout.delimiter)
+        # Some exports write a mark into every cell.
+        row = _split(text.replace("\ufeff", "") if "\ufeff" in text else text, self.layout.delimiter)
         if isinstance(row, Wrong):
             self.note(number, "", text, row)
             return None
@@ -171,44 +177,61 @@ class Reader:
             what = f"{len(row)} cells where the headers are {len(self.headers)}"
             self.note(number, "", text, Wrong(what, "correct the line, or check the delimiter of the mapping"))
             return None
-        said = {name: row[place].replace("\ufeff", "").strip() for name, place in self._places.items()}
-        if "kind" in said and said["kind"].casefold() not in {word.casefold() for word in self.layout.kinds}:
-            self.other_rows[said["kind"][:SHOWN_MAX] or "(blank)"] += 1
+        said = {name: row[place].strip() for name, place in self._places.items()}
+        if "kind" in said and said["kind"].casefold() not in self._kinds:
+            self._count_other(said["kind"] or "(blank)")
             return None
         self.lines_count += 1
         if self.lines_count > LINES_MAX:
             raise _Fatal(f"more than {LINES_MAX:,} trades; split the export into shorter periods", number)
-        before = self.problems_count
-        line = self._read(number, said, cells)
-        if line is None or self.problems_count > before:
+        try:
+            line = self._read(number, said, cells)
+        except Wrong:
+            self._tell(number, said, cells)
             return None
-        return self._once(line, said)
+        return self._once(line, said) if line is not None else None
 
     def _read(self, number: int, said: Mapping[str, str], cells: Cells) -> Line | None:
+        market = cells.market(said["symbol"])
+        if self._is_other_leg(said, market):
+            return None
+        side = cells.side(said["side"])
+        fee, asset = cells.fee(said["fee"], said.get("fee_asset"), market, side) if "fee" in said else (None, "")
+        return Line(
+            number, market.symbol, side, cells.identity(said["venue_trade_id"]) if "venue_trade_id" in said else "",
+            said.get("venue_order_id", "")[:100], cells.positive(said["price"]), cells.quantity(said["quantity"], market), fee, asset,
+            cells.moment(said["executed_at"]),
+        )  # fmt: skip
+
+    def _is_other_leg(self, said: Mapping[str, str], market: Market) -> bool:
+        unit = said.get("unit")
+        if unit is None or unit.upper() == market.base:
+            return False
+        self._count_other(f"in {unit}")
+        self.lines_count -= 1
+        return True
+
+    def _count_other(self, kind: str) -> None:
+        shown = kind[:SHOWN_MAX]
+        self.other_rows[shown if shown in self.other_rows or len(self.other_rows) < KINDS_MAX else "(others)"] += 1
+
+    def _tell(self, number: int, said: Mapping[str, str], cells: Cells) -> None:
+        """Note everything that is wrong with a line, cell by cell."""
+
         def take(name: str, read: Any, *more: Any) -> Any:
             try:
-                return read(said[name], *more)
+                return read(said[name], *more) if name in said else None
             except Wrong as wrong:
                 self.note(number, self.layout.columns[name], said[name], wrong)
                 return None
 
-        market: Market | None = take("symbol", cells.market)
-        if market is not None and "unit" in said and said["unit"].upper() != market.base:
-            self.other_rows[f"in {said['unit'][:SHOWN_MAX]}"] += 1
-            self.lines_count -= 1
-            return None
-        side = take("side", cells.side)
-        price, executed_at = take("price", cells.positive), take("executed_at", cells.moment)
-        trade_id = take("venue_trade_id", cells.identity) if "venue_trade_id" in said else ""
-        order_id = said.get("venue_order_id", "")[:100]
-        quantity = take("quantity", cells.quantity, market) if market else take("quantity", cells.positive)
-        fee: tuple[Decimal, str] | None = (decimals.ZERO, "")
-        if "fee" in said and market and side:
-            fee = take("fee", cells.fee, said.get("fee_asset"), market, side)
-        if market is None or side is None or fee is None or None in (price, executed_at, trade_id, quantity):
-            return None
-        told = fee[0] if "fee" in said else None
-        return Line(number, market.symbol, side, trade_id, order_id, price, quantity, told, fee[1], executed_at)
+        market, side = take("symbol", cells.market), take("side", cells.side)
+        take("price", cells.positive)
+        take("quantity", *((cells.quantity, market) if market else (cells.positive,)))
+        take("executed_at", cells.moment)
+        take("venue_trade_id", cells.identity)
+        if market and side:
+            take("fee", cells.fee, said.get("fee_asset"), market, side)
 
     def _once(self, line: Line, said: Mapping[str, str]) -> Line | None:
         if not line.venue_trade_id:
@@ -260,7 +283,7 @@ def _numbered(file: IO[bytes], encoding: str, *, is_partial: bool) -> Iterator[t
         raise _Fatal("UTF-16 without a byte order mark; say utf-16-le or utf-16-be in the mapping")
     if not marked and found == "utf-8" and b"\0" in head:
         raise _Fatal("it is no UTF-8 text; where it is UTF-16 say utf-16-le or utf-16-be in the mapping")
-    pieces = _utf8_lines(file) if found == "utf-8" else _decoded_lines(file, found)
+    pieces = _utf8_lines(file) if found == "utf-8" else _decoded_lines(file, found, is_partial)
     held: tuple[int, str | Wrong] | None = None
     for number, text in enumerate(pieces, 1):
         if held is not None:
@@ -293,12 +316,12 @@ def _raw_lines(file: IO[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _decoded_lines(file: IO[bytes], encoding: str) -> Iterator[str | Wrong]:
+def _decoded_lines(file: IO[bytes], encoding: str, is_partial: bool) -> Iterator[str | Wrong]:
     decoder, rest = codecs.getincrementaldecoder(encoding)(), ""
     while True:
         piece = file.read(PIECE_BYTES)
         try:
-            text = rest + decoder.decode(piece, final=not piece)
+            text = rest + decoder.decode(piece, final=not piece and not is_partial)
         except UnicodeDecodeError:
             raise _Fatal(f"it stops being {encoding} after this line") from None
         *whole, rest = text.split("\n")

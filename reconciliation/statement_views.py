@@ -106,7 +106,7 @@ def preview(request: HttpRequest) -> HttpResponse:
     rows = _first_rows(head)
     headers = presets.header_row(rows, account.venue.exchange)
     context: dict[str, Any] = {
-        "account": account, "mapping": mapping, "headers": headers, "is_partial": is_partial,
+        "account": account, "mapping": mapping, "is_foreign": bool(number) and mapping is None, "headers": headers, "is_partial": is_partial,
         "preset": presets.fitting(headers, account.venue.exchange),
         "others": [row for row in known if row != mapping and mappings.fits(_layout(row), headers)][:3],
         "proposal": urlencode({f"column_{name}": header for name, header in mappings.suggest(headers).items()}),

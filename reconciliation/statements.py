@@ -188,7 +188,7 @@ def _compare(scope: Scope, reader: Reader, file: IO[bytes], actor: str, although
             reader, what, "check the account, the mapping, the period and what it covers; nothing was noted"
         ) from None
     comparison = statement_compare.with_evidence(scope, found, existing)
-    told = breaks.Told(str(row.pk), row.account, scope.now)
+    told = breaks.Told(str(row.pk), row.account)
     folded = breaks.fold(comparison, told, existing, run_id=row.pk)
     row.lines = counts["lines"]
     row.summary = {
@@ -220,10 +220,11 @@ def _copy(row: Statement, reader: Reader, file: IO[bytes]) -> tuple[datetime, da
 def _pieces(statement: uuid.UUID, lines: Iterator[Line], size: int = 1000) -> Iterator[tuple[str, datetime, datetime]]:
     texts: list[str] = []
     first = last = None
+    name = str(statement)
     for line in lines:
         fee = "\\N" if line.fee is None else f"{line.fee:f}"
         texts.append(
-            f"{statement}\t{line.number}\t{line.symbol}\t{line.side}\t{line.venue_trade_id.translate(_ESCAPES)}\t"
+            f"{name}\t{line.number}\t{line.symbol}\t{line.side}\t{line.venue_trade_id.translate(_ESCAPES)}\t"
             f"{line.venue_order_id.translate(_ESCAPES)}\t{line.price:f}\t{line.quantity:f}\t{fee}\t{line.fee_asset}\t{line.executed_at.isoformat()}\n"
         )
         at = line.executed_at
@@ -244,7 +245,7 @@ def _settle_window(row: Statement, reader: Reader, span: tuple[datetime, datetim
     if span is None:
         return
     outside = row.rows.exclude(executed_at__range=(row.window_from, row.window_to)).order_by("number")
-    for number, at in outside.values_list("number", "executed_at"):
+    for number, at in outside.values_list("number", "executed_at").iterator(5000):
         what = f"{at:%Y-%m-%d %H:%M:%S} UTC is not in the period that was given"
         reader.note(number, "", at.isoformat(), Wrong(what, "correct the period, or the time zone of the mapping"))
     if reader.problems_count:

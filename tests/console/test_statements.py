@@ -157,6 +157,11 @@ def test_the_preview_proposes_what_fits_and_stores_nothing(sign_in: SignIn, owne
     assert whole.content.decode().count("<tr><th scope=") == 20
     cut = client.post("/statements/preview/", {"account": "krk", "is_partial": "1", "file": file(content[:300])})
     assert "problem" not in words(cut), "the last line of a piece of a file may be cut"
+    foreign = client.post("/statements/preview/", {"account": "main", "mapping": plain.pk, "file": file(KRAKEN)})
+    assert "ANOTHER VENUE" in words(foreign)
+    wide = content.decode().encode("utf-16")
+    halved = client.post("/statements/preview/", {"account": "krk", "is_partial": "1", "file": file(wide[:601])})
+    assert "problem" not in words(halved) and "T0" in words(halved)
     assert Statement.objects.count() == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from project.lib.models import AuditEntry, FeedEntry
 from reconciliation import breaks as breaks_module
-from reconciliation import coverage, resolutions, runs, statement_compare, statements
+from reconciliation import coverage, evidence, resolutions, runs, statement_compare, statements
 from reconciliation.models import Break, BreakEvent, Coverage, Statement, StatementFinding, StatementLine
 from tests.reconciliation import builders, statement_files
 from tests.reconciliation.statement_files import PLAIN, row, take, text
@@ -68,6 +69,13 @@ def test_every_kind_of_difference_is_an_open_break_with_its_file_and_line(owner:
     assert told["fill_differs", "BTC/USDT T4 buy"].evidence["fields"] == ["occurred_at"]
     lines = dict(StatementFinding.objects.filter(statement=found).values_list("discrepancy__subject", "line"))
     assert (lines["BTC/USDT T5x buy"], lines["BTC/USDT T5 buy"], lines["BTC/USDT T3 sell"]) == (7, None, 5)
+    (kept,) = json.loads(evidence.bundle(price, "ada"))["content"]["statements"]
+    assert (kept["filename"], kept["line"]["price"], kept["line"]["number"], kept["digest"]) == (
+        "june.csv",
+        "101",
+        3,
+        found.digest,
+    )
     summary = found.summary
     assert (summary["missing_here"], summary["missing_there"], summary["differs"], summary["agreed"]) == (1, 1, 4, 4)
     assert statements.standing(found) == "differs"
