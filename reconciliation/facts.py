@@ -242,6 +242,15 @@ def text(number: Decimal | None) -> str:
     return decimals.write(number) or ""
 
 
+def side_of(word: str) -> Side:
+    """Read a side. Raises ValueError for any other word."""
+    if word == "buy":
+        return "buy"
+    if word == "sell":
+        return "sell"
+    raise ValueError(f"no side: {word!r}")
+
+
 def order_report(row: Mapping[str, Any]) -> OrderReport:
     """Read a stored row of open orders back. Raises KeyError or ValueError when it is none."""
     return OrderReport(
@@ -249,7 +258,7 @@ def order_report(row: Mapping[str, Any]) -> OrderReport:
         venue_client_id=row.get("venue_client_id"),
         symbol=row["symbol"],
         status=row["status"],
-        side=_side(row["side"]) if row.get("side") else None,
+        side=side_of(row["side"]) if row.get("side") else None,
         price=_number(row.get("price")),
         quantity=_number(row.get("quantity")),
         filled_quantity=_number(row.get("filled_quantity")),
@@ -264,7 +273,7 @@ def fill_report(row: Mapping[str, Any]) -> FillReport:
         venue_order_id=row["venue_order_id"],
         venue_client_id=row.get("venue_client_id"),
         symbol=row["symbol"],
-        side=_side(row["side"]),
+        side=side_of(row["side"]),
         price=Decimal(row["price"]),
         quantity=Decimal(row["quantity"]),
         quote_quantity=_number(row.get("quote_quantity")),
@@ -293,14 +302,6 @@ def position_report(row: Mapping[str, Any]) -> PositionReport:
         unrealised_pnl=_number(row.get("unrealised_pnl")),
         margin=_number(row.get("margin")),
     )
-
-
-def _side(word: str) -> Side:
-    if word == "buy":
-        return "buy"
-    if word == "sell":
-        return "sell"
-    raise ValueError(f"no side: {word!r}")
 
 
 def _number(text_or_none: str | None) -> Decimal | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,7 +17,7 @@ from reconciliation import claims, compare, facts, minutes, transfers, unmapped
 from reconciliation.models import Break
 from venues import capabilities
 from venues.messages import FillReport, OrderReport
-from venues.models import Snapshot, Surface
+from venues.models import Account, Snapshot, Surface
 
 CLOCKS_APART_MAX = timedelta(minutes=10)
 NAMES_A_TRADE = {Break.Kind.FILL_MISSING_HERE, Break.Kind.FILL_DIFFERS, Break.Kind.FEE_DIFFERS, Break.Kind.WRONG_SIDE}
@@ -106,25 +106,32 @@ def _fills(snapshot: Snapshot, existing: Iterable[Break]) -> facts.Comparison:
     missing = _still_missing(snapshot, existing)
     left = minutes.left_of(snapshot, [(row.symbol, row.venue_trade_id) for row in missing])
     theirs = [facts.fill_report(row) for row in left.rows] + missing
-    found = {fill.id: fill for fill in [*left.booked, *_named(snapshot.account_id, theirs)]}
-    ours = [our_fill(fill) for fill in found.values()]
-    booked = {(fill.symbol, fill.venue_trade_id) for fill in ours}
-    if any((row.symbol, row.venue_trade_id) not in booked for row in theirs):
-        before = trades_before_opening(snapshot.account_id)
-        theirs = [row for row in theirs if (row.symbol, row.venue_trade_id) not in before]
-    since = snapshot.account.opened_at or snapshot.taken_at
-    judged = compare.compare_fills(reading(snapshot), ours, theirs, since=since)
+    names = {(row.symbol, row.venue_trade_id) for row in theirs}
+    found = {fill.id: fill for fill in [*left.booked, *fills_named(snapshot.account_id, names)]}
+    judged = judged_fills(snapshot.account, reading(snapshot), found.values(), theirs)
     return replace(judged, agreed=judged.agreed | left.agreed)
 
 
-def _named(account_code: str, theirs: Sequence[FillReport]) -> list[Fill]:
-    names = {(row.symbol, row.venue_trade_id) for row in theirs}
+def judged_fills(
+    account: Account, read: facts.Reading, booked: Iterable[Fill], theirs: list[FillReport]
+) -> facts.Comparison:
+    """Compare rows of a venue with fills of ours; trades that the opening balances contain are no news."""
+    ours = [our_fill(fill) for fill in booked]
+    known = {(fill.symbol, fill.venue_trade_id) for fill in ours}
+    if any((row.symbol, row.venue_trade_id) not in known for row in theirs):
+        before = trades_before_opening(account.code)
+        theirs = [row for row in theirs if (row.symbol, row.venue_trade_id) not in before]
+    return compare.compare_fills(read, ours, theirs, since=account.opened_at or read.taken_at)
+
+
+def fills_named(account_code: str, names: Collection[tuple[str, str]]) -> list[Fill]:
+    """Return our fills of these symbols and venue trade ids."""
     if not names:
         return []
     found = Fill.objects.filter(
         account_id=account_code, symbol__in={name[0] for name in names}, venue_trade_id__in={name[1] for name in names}
     )
-    # Of two symbols each trade id is found with either: what no row left names is proved, and not here to be judged.
+    # Of two symbols each trade id is found with either: what nobody named is not here to be judged.
     return [fill for fill in found if (fill.symbol, fill.venue_trade_id) in names]
 
 

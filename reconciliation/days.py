@@ -1,0 +1,86 @@
+"""A day or a month of fills proved: by digests where they agree, by the rows of what differs, and what nobody told named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import DataError
+
+from orders.models import VenueDigest
+from project.lib import clock
+from reconciliation import columnar, digests, facts, minutes
+from reconciliation.columnar import COLUMNS, Compared, NotComparable, Side
+from reconciliation.models import Statement
+from venues.models import Account, Snapshot
+
+_TOLD = """
+SELECT r.venue_trade_id, r.symbol, r.side, r.price, r.quantity, coalesce(r.fee, 0) AS fee, coalesce(r.fee_asset, '') AS fee_asset,
+    r.occurred_at AS executed_at
+FROM venues_snapshot s CROSS JOIN LATERAL jsonb_to_recordset(s.rows) AS r(venue_trade_id text, symbol text, side text, price numeric,
+    quantity numeric, fee numeric, fee_asset text, occurred_at timestamptz)
+JOIN orders_venuedigest d ON d.account_id = s.account_id AND d.snapshot_number = s.id
+    AND d.minute = date_bin('1 minute', r.occurred_at, 'epoch')
+WHERE s.account_id = %s AND s.id = ANY(%s) AND d.minute = ANY(%s)
+"""
+_BOOKED = f"""
+SELECT {", ".join(f"f.{name}" for name in COLUMNS)}, f.executed_at FROM unnest(%s::timestamptz[]) AS m(minute)
+JOIN orders_fill f ON f.account_id = %s AND f.executed_at >= m.minute AND f.executed_at < m.minute + interval '1 minute'
+"""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What is known of a span: its minutes by digest, what differs by rows, and minutes whose rows are not kept any more."""
+
+    beside: minutes.Beside
+    compared: Compared | None = None
+    forgotten: list[datetime] = field(default_factory=list)
+
+    @property
+    def differences(self) -> Sequence[facts.Difference]:
+        """What differs, trade by trade."""
+        return self.compared.comparison.differences if self.compared else ()
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether every minute was told, and nothing in it differs once its rows are looked at."""
+        return not self.beside.untold and not self.forgotten and not self.differences
+
+
+def prove(account: Account, start: datetime, end: datetime) -> Proof:
+    """Prove the fills of [start, end), whole minutes. Reads no trade where the digests agree.
+
+    Raises NotComparable when the rows of what differs cannot be read.
+    """
+    beside = minutes.beside(account.code, start, end)
+    if not beside.differing:
+        return Proof(beside)
+    told = VenueDigest.objects.filter(account=account, minute__in=beside.differing)
+    by_minute = dict(told.values_list("minute", "snapshot_number"))
+    kept = set(Snapshot.objects.filter(id__in=set(by_minute.values())).values_list("id", flat=True))
+    forgotten = [minute for minute in beside.differing if minute in by_minute and by_minute[minute] not in kept]
+    left = sorted(set(beside.differing) - set(forgotten))
+    if not left:
+        return Proof(beside, forgotten=forgotten)
+    theirs = Side(_TOLD, (account.code, sorted(kept), left))
+    ours = Side(_BOOKED, (left, account.code))
+    reading = _now(left[0])
+    try:
+        return Proof(beside, columnar.compare(account, ours, theirs, reading), forgotten)
+    except (DataError, ValueError) as problem:
+        raise NotComparable(f"A stored row cannot be read back ({problem}). Nothing was concluded.") from problem
+
+
+def against_statement(account: Account, statement: Statement, start: datetime, end: datetime) -> Compared:
+    """Compare our fills of [start, end) with the lines of a statement. Raises NotComparable."""
+    return columnar.compare(
+        account, columnar.booked(account.code, start, end), columnar.stated(statement.pk), _now(start)
+    )
+
+
+def _now(start: datetime) -> facts.Reading:
+    # Every minute in question was told whole, so that the edges of a read's window play no part.
+    now = clock.now()
+    return facts.Reading(requested_at=now, taken_at=now, window_from=start - facts.MARGIN - digests.MINUTE)
