@@ -38,8 +38,8 @@ fuzz: ## feed each venue dialect broken messages for SECONDS (20) each
 simulate: ## run the order core in simulated worlds, each repeatable by its seed (SEEDS=2000 START=0 ARGS="--trace SEED")
 	@$(DEVELOPMENT) python -m tests.simulation.run --seeds $(or $(SEEDS),2000) --start $(or $(START),0) $(ARGS)
 
-planted: ## plant every kind of difference in the paper venue, look for each; SEEDS a kind (SEEDS=20 ARGS="--record")
-	@$(DEVELOPMENT) python -m tests.reconciliation.planted --seeds $(or $(SEEDS),20) $(ARGS)
+planted: ## plant every kind of difference in the paper venue, look for each; SEEDS a kind (SEEDS=20 ARGS="--record" or "--processes")
+	@$(DEVELOPMENT) python -m tests.reconciliation.planted $(if $(findstring --processes,$(ARGS)),,--seeds $(or $(SEEDS),20)) $(ARGS)
 
 stress: ## one executor over fifty venues: a rate, a storm of faults, the venues' verdict (VENUES=50 SECONDS=600 ARGS=--record)
 	@$(DEVELOPMENT) python -m tests.stress --venues $(or $(VENUES),50) --seconds $(if $(filter command environment,$(origin SECONDS)),$(SECONDS),600) $(ARGS)

@@ -68,7 +68,7 @@ def _open(row: Anomaly, name: str, now: datetime, prices: dict[str, Price]) -> B
     verdict = severity.of_amount(_kind(row), *_stake(row), prices)
     found = Break(
         account_id=row.account_id, kind=_kind(row), subject=_subject(row), fingerprint=name, status=Break.Status.OPEN,
-        asset=_name(row)[2] or (facts.base_asset(row.order.symbol) if row.order else ""), ours=ours, theirs=theirs, order=row.order,
+        asset=_asset(row), ours=ours, theirs=theirs, order=row.order,
         fill=row.fill, first_seen_at=row.seen_at, last_seen_at=row.seen_at, opened_at=now, severity=verdict.level,
         severity_usd=verdict.usd, economic_at=row.fill.executed_at if row.fill else None,
         stream=_streamed(row), evidence={**_evidence(row), "severity": verdict.level, "price": verdict.price},
@@ -88,6 +88,7 @@ def _add(existing: Break, row: Anomaly, now: datetime) -> BreakEvent:
         existing.snoozed_until, existing.version = None, existing.version + 1
     existing.stream = _streamed(row) or existing.stream
     existing.order, existing.fill = existing.order or row.order, existing.fill or row.fill
+    existing.asset = existing.asset or _asset(row)  # a comparison saw the order first, which only its adoption names
     existing.seen_count, existing.last_seen_at = existing.seen_count + 1, row.seen_at
     existing.evidence = {**existing.evidence, **_evidence(row)}
     existing.save()
@@ -113,6 +114,11 @@ def _name(row: Anomaly) -> tuple[str, str, str]:
         fee = row.fill.fee_asset if kind == Break.Kind.FEE_DIFFERS else facts.base_asset(row.fill.symbol)
         return kind, _subject(row), fee
     return kind, _subject(row), ""
+
+
+def _asset(row: Anomaly) -> str:
+    """Return the asset an anomaly is about, by which lists are filtered; it may be known though no name has it."""
+    return _name(row)[2] or (facts.base_asset(row.order.symbol) if row.order else "")
 
 
 def _stake(row: Anomaly) -> tuple[str, Decimal | None]:

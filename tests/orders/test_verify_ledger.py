@@ -155,7 +155,7 @@ FIELDS: dict[str, Callable[[Posting, Account], Any]] = {
     "cause": lambda posting, other: "opening" if posting.cause != "opening" else "adjustment",
     "entry": lambda posting, other: ids.new_id(),
     "leg": lambda posting, other: posting.leg + 7,
-    "fill_id": lambda posting, other: Fill.objects.exclude(pk=posting.fill_id).order_by("id")[0].pk,
+    "fill_id": lambda posting, other: Fill.objects.exclude(pk=posting.fill_id or ids.new_id()).order_by("id")[0].pk,
     "reference": lambda posting, other: f"{posting.reference}1",
     "memo": lambda posting, other: f"{posting.memo} and more",
     "posted_at": lambda posting, other: posting.posted_at + timedelta(days=1),

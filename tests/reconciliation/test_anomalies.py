@@ -60,4 +60,4 @@ def test_an_adopted_order_turns_the_suspicion_into_an_open_break_that_stays() ->
     builders.snapshot(owner, "open_orders", [stranger], seconds_ago=20)
     runs.advance()
     row = Break.objects.get()
-    assert (row.status, row.order) == ("open", adopted)
+    assert (row.status, row.order, row.asset) == ("open", adopted, "BTC")

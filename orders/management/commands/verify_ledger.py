@@ -290,9 +290,9 @@ def _beside(fact: Fact, legs: Sequence[Posting]) -> Iterator[str]:
 def _at_odds(legs: Sequence[Posting]) -> Iterator[str]:
     """Yield the legs whose memo or time is not that of their entry: all of its legs are posted at once, with one memo."""
     for field, says in (("memo", "has the memo"), ("posted_at", "says that it was posted at")):
-        told = Counter(getattr(posting, field) for posting in legs).most_common(2)
-        if len(told) < 2:
+        if len({getattr(posting, field) for posting in legs}) == 1:
             continue
+        told = Counter(getattr(posting, field) for posting in legs).most_common(2)
         odd = [posting for posting in legs if getattr(posting, field) != told[0][0]]
         if told[0][1] == told[1][1]:  # no majority: an entry's own id tells its time
             odd = [posting for posting in legs if field == "posted_at" and not posting.is_in_its_time] or list(legs)

@@ -1,4 +1,7 @@
-"""`make planted SEEDS=20`: plant every kind so often, and print what was found; exit 1 unless all of it was, and nothing else."""
+"""`make planted SEEDS=20`: plant every kind so often, and print what was found; exit 1 unless all of it was, and nothing else.
+
+`make planted ARGS=--processes` does it against real processes that are killed meanwhile, and takes the options of that.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.reconciliation.planted import processes
+
+if "--processes" in sys.argv:
+    sys.argv = [word for word in sys.argv if word != "--processes"]
+    sys.exit(processes.run())
 
 parser = argparse.ArgumentParser(prog="python -m tests.reconciliation.planted", description=__doc__)
 parser.add_argument("--seeds", type=int, default=20, help="how often each kind is planted, at its exchanges in turn")

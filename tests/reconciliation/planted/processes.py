@@ -31,7 +31,7 @@ SPACING_SECONDS = 1.5
 FOUND_SECONDS = 150.0
 STILL_SECONDS = 40.0
 LOOKS_AGAIN = 3
-LEAST_TRADES = 5
+LEAST_A_MINUTE = 2
 Say = Callable[[str], None]
 
 
@@ -99,7 +99,7 @@ def main() -> int:
     options = _options()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    began = time.monotonic()
+    began, commit = time.monotonic(), report.commit()
 
     def say(text: str) -> None:
         sys.stderr.write(f"{time.monotonic() - began:7.1f} s  {text}\n")
@@ -123,7 +123,7 @@ def main() -> int:
             verdict.problems += trader.answered_otherwise
         verdict.problems += _proofs(cluster)
         verdict.facts["client"] = dict(sum((trader.counts for trader in traders), Counter[str]()))
-    verdict.facts["seconds"] = round(time.monotonic() - began)
+    verdict.facts |= {"seconds": round(time.monotonic() - began), "commit": commit}
     sys.stdout.write(verdict.text() + "\n")
     sys.stdout.write(json.dumps({"clean": verdict.is_clean, **verdict.facts}, sort_keys=True) + "\n")
     if options.record:
@@ -159,7 +159,7 @@ def _run(cluster: Cluster, desks: list[Desk], options: argparse.Namespace, say: 
     judge(verdict, sown, _breaks(cluster), explained | verdict.quiet_rows)
     verdict.facts |= {
         "kills": killer.count, "kills at the failpoint": killer.at_failpoint, "planted": len(sown), "seed": options.seed,
-        "commit": report.commit(), "looks again": LOOKS_AGAIN,
+        "looks again": LOOKS_AGAIN,
     }  # fmt: skip
     return verdict
 
@@ -183,7 +183,7 @@ def _quiet(cluster: Cluster, desks: list[Desk], seconds: float, verdict: Verdict
         counts = Counter(row["kind"] for row in mine)
         done = {kind: counts[kind] for kind in ("accepted", "filled", "cancelled")}
         verdict.activity[desk.code] = done
-        if seconds and min(done.values()) < LEAST_TRADES:
+        if min(done.values()) < LEAST_A_MINUTE * seconds / 60:
             verdict.problems.append(f"{desk.code} did too little in the quiet time for it to prove anything: {done}")
     say(f"quiet time over: {len(verdict.false_alarms)} opened, {len(verdict.vanished)} suspected and gone")
 
@@ -275,11 +275,17 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-if __name__ == "__main__":
+def run() -> int:
+    """Run once, and say in a line what kept a run from beginning. Returns the exit code."""
     try:
-        sys.exit(main())
+        return main()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; everything was stopped\n")
-        sys.exit(130)
+        return 130
     except (HomeError, Refused) as problem:
-        sys.exit(str(problem))
+        sys.stderr.write(f"{problem}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(run())

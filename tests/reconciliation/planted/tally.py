@@ -43,6 +43,7 @@ class Honest:
 class Tally:
     """Everything one run planted, by kind, and the accounts where nothing was planted."""
 
+    commit: str = field(default_factory=report.commit)  # the one that was loaded, whatever is committed meanwhile
     planted: dict[str, list[Planted]] = field(default_factory=dict)
     honest: list[Honest] = field(default_factory=list)
 
@@ -85,7 +86,7 @@ class Tally:
         """Write the table into docs/evidence.md, in the place of the one before."""
         said = "nothing failed" if self.is_clean else "NOT all of it as it should be"
         lines = [
-            f"Commit {report.commit()}, {datetime.now(UTC):%Y-%m-%d}, {seeds} seeds a kind: {said}.", "",
+            f"Commit {self.commit}, {datetime.now(UTC):%Y-%m-%d}, {seeds} seeds a kind: {said}.", "",
             "| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD), *("| " + " | ".join(row) + " |" for row in self.rows()),
         ]  # fmt: skip
         report.replace_between(BEGIN, END, "\n".join(lines))

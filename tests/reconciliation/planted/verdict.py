@@ -99,7 +99,7 @@ class Verdict:
         """Add the run as one row to docs/evidence.md."""
         sums, kills = self.total(), self.facts["kills"]
         report.add_row(HEADER, [
-            report.commit(), f"{datetime.now(UTC):%Y-%m-%d}", seed, round(self.facts["quiet seconds"] / 60, 1),
+            self.facts["commit"], f"{datetime.now(UTC):%Y-%m-%d}", seed, round(self.facts["quiet seconds"] / 60, 1),
             *(sum(done[kind] for done in self.activity.values()) for kind in ("accepted", "filled", "cancelled")),
             len(self.false_alarms), len(self.vanished), f"{kills} ({self.facts['kills at the failpoint']})",
             sums.planted, sums.found, sums.right, sums.rows, self.new_rows, len(self.false_alarms_later),
