@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,6 @@ import duckdb
 import psycopg
 from django.db import connection
 
-from orders.models import Fill
 from project.lib import sql
 from reconciliation import facts, sides
 from reconciliation.minutes import Name
@@ -100,19 +99,37 @@ def compare(account: Account, ours: Side, theirs: Side, reading: facts.Reading) 
     if mine + other <= ROWS_PLAIN_MAX:
         names = sorted({*_names(ours), *_names(theirs)})
     else:
-        names = sorted(_differing(ours, theirs, (mine, other)))
+        names = sorted(_differing_names(ours, theirs, (mine, other)))
     if len(names) > NAMES_MAX:
         raise NotComparable(
             f"{len(names)} of {max(mine, other)} trades differ, which is more than can be differences of one account. Nothing "
             "was concluded and our books are as they were. Look whether account and period are the right ones, and repeat."
         )
-    judged = sides.judged_fills(account, reading, booked_as(account.code, names), _reports(theirs.some(names)))
-    return Compared(judged, mine, other, len(names))
+    return Compared(judge(account, names, theirs, reading), mine, other, len(names))
 
 
-def booked_as(account: str, names: Iterable[Name]) -> list[Fill]:
-    """Return our fills of these names, whenever they were executed."""
-    return sides.fills_named(account, set(names))
+def judge(account: Account, names: Collection[Name], theirs: Side, reading: facts.Reading) -> facts.Comparison:
+    """Compare every row of these names with our fills of them, whenever those were executed."""
+    listed = list(names)
+    return sides.judged_fills(
+        account, reading, sides.fills_named(account.code, set(listed)), _reports(theirs.some(listed))
+    )
+
+
+def differing(link: duckdb.DuckDBPyConnection) -> set[Name]:
+    """Return the names of the trades that are not the same in the tables `ours` and `theirs`."""
+    return set(link.execute(DIFFERING).fetchall())
+
+
+def copy(path: Path, side: Side) -> None:
+    """Write the rows of a side to a file, numbers as PostgreSQL writes them: exactly."""
+    connection.ensure_connection()
+    query = f"COPY (SELECT {', '.join(COLUMNS)} FROM ({side.query}) AS side) TO STDOUT (FORMAT csv, FORCE_QUOTE (fee_asset))"
+    with path.open("wb") as file, connection.wrap_database_errors:
+        cursor = psycopg.ClientCursor(connection.connection)
+        with cursor.copy(query, side.parameters) as copied:
+            for block in copied:
+                file.write(block)
 
 
 def load(link: duckdb.DuckDBPyConnection, table: str, path: Path) -> int:
@@ -132,7 +149,7 @@ def opened(folder: Path) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={**_SETTINGS, "temp_directory": str(folder / "spilt")})
 
 
-def _differing(ours: Side, theirs: Side, counts: tuple[int, int]) -> set[Name]:
+def _differing_names(ours: Side, theirs: Side, counts: tuple[int, int]) -> set[Name]:
     with tempfile.TemporaryDirectory(prefix="gapless-compare-") as name:
         folder = Path(name)
         try:
@@ -156,7 +173,7 @@ def _differing(ours: Side, theirs: Side, counts: tuple[int, int]) -> set[Name]:
 def _copy_both(files: dict[Path, Side]) -> None:
     if connection.in_atomic_block:  # another connection would not see what this one has written
         for path, side in files.items():
-            _copy(path, side)
+            copy(path, side)
         return
     with ThreadPoolExecutor(len(files)) as pool:
         for done in [pool.submit(_copy_apart, path, side) for path, side in files.items()]:
@@ -165,19 +182,9 @@ def _copy_both(files: dict[Path, Side]) -> None:
 
 def _copy_apart(path: Path, side: Side) -> None:
     try:
-        _copy(path, side)
+        copy(path, side)
     finally:
         connection.close()
-
-
-def _copy(path: Path, side: Side) -> None:
-    connection.ensure_connection()
-    query = f"COPY (SELECT {', '.join(COLUMNS)} FROM ({side.query}) AS side) TO STDOUT (FORMAT csv, FORCE_QUOTE (fee_asset))"
-    with path.open("wb") as file, connection.wrap_database_errors:
-        cursor = psycopg.ClientCursor(connection.connection)
-        with cursor.copy(query, side.parameters) as copied:
-            for block in copied:
-                file.write(block)
 
 
 def _count(side: Side) -> int:
