@@ -156,7 +156,7 @@ def _beside(day: Day) -> None:
     reading = days.reading_of(fills.DAY)
     with tempfile.TemporaryDirectory(prefix="gapless-bench-") as name, columnar.opened(Path(name)) as link:
         for table, side in (("ours", ours), ("theirs", theirs)):
-            columnar.copy(Path(name) / table, side)
+            columnar.copy(Path(name), table, side)
             columnar.load(link, table, Path(name) / table)
         # Whole numbers are the fastest exact form pandas has; the figures here have no more than eight decimals.
         scaled = ", ".join(f"CAST({figure} * 100000000 AS BIGINT) AS {figure}" for figure in FIGURES[:3])
@@ -164,10 +164,13 @@ def _beside(day: Day) -> None:
             link.execute(f"SELECT {', '.join(KEY)}, {scaled}, fee_asset FROM {table}").df()
             for table in ("ours", "theirs")
         ]
-        rows = [link.execute(f"SELECT * FROM {table}").fetchall() for table in ("ours", "theirs")]
+        rows = [
+            link.execute(f"SELECT {', '.join(columnar.COLUMNS)} FROM {table}").fetchall()
+            for table in ("ours", "theirs")
+        ]
         ways: dict[str, Callable[[], int]] = {
             "bare DuckDB": lambda: len(link.execute(BARE).fetchall()),
-            "ours": lambda: _judged(day, columnar.judge(day.account, columnar.differing(link), theirs, reading)),
+            "ours": lambda: _judged(day, columnar.judge(day.account, *columnar.differing(link), reading)),
             "pandas outer merge": lambda: _by_pandas(*frames),
             "Python dictionary": lambda: _by_dictionary(*rows),
             "PostgreSQL full join": lambda: _by_postgres(ours, theirs),
