@@ -66,7 +66,7 @@ def prove(account: Account, start: datetime, end: datetime) -> Proof:
         return Proof(beside, forgotten=forgotten)
     theirs = Side(_TOLD, (account.code, sorted(kept), left))
     ours = Side(_BOOKED, (left, account.code))
-    reading = _now(left[0])
+    reading = reading_of(left[0])
     try:
         return Proof(beside, columnar.compare(account, ours, theirs, reading), forgotten)
     except (DataError, ValueError) as problem:
@@ -76,11 +76,11 @@ def prove(account: Account, start: datetime, end: datetime) -> Proof:
 def against_statement(account: Account, statement: Statement, start: datetime, end: datetime) -> Compared:
     """Compare our fills of [start, end) with the lines of a statement. Raises NotComparable."""
     return columnar.compare(
-        account, columnar.booked(account.code, start, end), columnar.stated(statement.pk), _now(start)
+        account, columnar.booked(account.code, start, end), columnar.stated(statement.pk), reading_of(start)
     )
 
 
-def _now(start: datetime) -> facts.Reading:
-    # Every minute in question was told whole, so that the edges of a read's window play no part.
+def reading_of(start: datetime) -> facts.Reading:
+    """Return the reading of a span told whole: the edges of a read's window play no part, what is booked right now does."""
     now = clock.now()
     return facts.Reading(requested_at=now, taken_at=now, window_from=start - facts.MARGIN - digests.MINUTE)

@@ -40,7 +40,7 @@ theirs AS (
     JOIN asked a ON d.account_id = a.account AND d.minute >= a.begins_at AND d.minute < a.ends_at
 ),
 sides AS (
-    SELECT minute, t.count, (o.count, o.digest) IS DISTINCT FROM (t.count, t.digest) AS differs
+    SELECT minute, t.count, o.digest IS DISTINCT FROM t.digest OR o.count IS DISTINCT FROM t.count AS differs
     FROM ours o FULL JOIN theirs t USING (minute)
 )
 SELECT coalesce((SELECT sum(extract(epoch FROM ends_at - begins_at))::bigint / 60 FROM spans), 0),
