@@ -239,6 +239,11 @@ def test_a_statement_is_compared_the_same_way(owner: Account) -> None:
     code, said = ran(owner.code, "--statement", str(statement.pk))
     assert code == 1 and "fill_missing_at_venue BTC/USDT T3 buy" in said
     assert not Break.objects.exists()  # the command proves; runs make breaks
+    for partly in ({"covers": "named"}, {"fees_compared": False}):
+        statement.summary = partly
+        statement.save()
+        with pytest.raises(CommandError, match="its page says"):
+            ran(owner.code, "--statement", str(statement.pk))
     statement.status = "refused"
     statement.save()
     with pytest.raises(CommandError, match="taken in"):

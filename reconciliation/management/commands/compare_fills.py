@@ -12,7 +12,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from project.lib import clock
-from reconciliation import columnar, days, digests, facts
+from reconciliation import columnar, days, digests, facts, statement_compare
 from reconciliation.models import Statement
 from venues.models import Account
 
@@ -95,6 +95,13 @@ class Command(BaseCommand):
         if statement is None or statement.status != Statement.Status.COMPARED:
             raise CommandError(
                 f"Account {account.code} has no statement {number} that was taken in. Nothing was compared."
+            )
+        if statement.summary.get("covers") == statement_compare.NAMED or not statement.summary.get(
+            "fees_compared", True
+        ):
+            raise CommandError(
+                f"Statement {number} tells of some markets only, or no fees: its page says what it agrees with and what it "
+                "cannot say. Nothing was compared again."
             )
         if since or statement.window_from is None or statement.window_to is None:
             start, end = self._span(since, until)
