@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import statistics
 import sys
@@ -26,6 +27,7 @@ from tests.flows.stack import AccountAtVenue, Stack, running_stack
 
 SPACING_SECONDS = 6.0  # an owner confirms a difference with a second read before it follows the next
 PATIENCE_SECONDS = 20.0
+SLOWEST_TOLD = 5
 SIGN_IN = (
     "from django.test import Client; from django.contrib.auth.models import User; c = Client(); "
     "c.force_login(User.objects.get(is_superuser=True)); print('session', c.cookies['sessionid'].value)"
@@ -112,10 +114,14 @@ def main() -> None:
         ("suspected", "frame at the page", "shown on the page"), zip(*results, strict=True), strict=True
     ):
         ranked = sorted(column)
-        p99 = ranked[min(int(len(ranked) * 0.99), len(ranked) - 1)]
+        p99 = ranked[math.ceil(len(ranked) * 0.99) - 1]
         sys.stdout.write(
             f"{what}: p50 {statistics.median(ranked):.3f} s, p99 {p99:.3f} s, most {ranked[-1]:.3f} s of {len(ranked)}\n"
         )
+    slowest = sorted(range(len(results)), key=lambda number: -results[number][-1])[:SLOWEST_TOLD]
+    for number in slowest:
+        told = ", ".join(f"{seconds:.3f}" for seconds in results[number])
+        sys.stdout.write(f"slowest: number {number} at account {number % options.accounts}: {told} s\n")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from project.lib.models import FeedEntry
 from project.lib.notify import Listener
 
 logger = logging.getLogger(__name__)
-COALESCE_SECONDS = 0.25
+COALESCE_SECONDS = 0.1  # pages fetch a region twice a second at most, whatever comes
 POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS = 5.0
 QUEUE_FRAMES_MAX = 32

@@ -249,19 +249,22 @@ class Operator:
         self._api.post("/reconciliations/", {"account": self._desk.code})
 
     def _halt(self) -> None:
-        halt = self._api.post("/halts/", {"scope": f"account:{self._desk.code}", "reason": "chaos: for a moment"})
+        scope = f"account:{self._desk.code}"
+        try:
+            self._api.post("/halts/", {"scope": scope, "reason": "chaos: for a moment"})
+        except (OSError, Refused):
+            pass  # the answer may be lost and the halt in force all the same
         time.sleep(2)
-        self._lift(halt["id"])
+        self._lift(scope)
 
-    def _lift(self, halt_id: str) -> None:
+    def _lift(self, scope: str) -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
-                self._api.call("DELETE", f"/api/v1/halts/{halt_id}/", {"reason": "chaos: over"})
+                halts = self._api.get("/halts/", in_force="true")["results"]
+                for halt in halts:
+                    if halt["scope"] == scope and halt["reason"].startswith("chaos"):
+                        self._api.call("DELETE", f"/api/v1/halts/{halt['id']}/", {"reason": "chaos: over"})
                 return
-            except Refused as refused:
-                if refused.status < 500:
-                    return
-            except OSError:
-                pass
-            time.sleep(0.5)
+            except (OSError, Refused):
+                time.sleep(0.5)  # the web process is down, or another thread of ours was faster
