@@ -44,7 +44,7 @@ planted: ## plant every kind of difference in the paper venue, look for each; SE
 stress: ## one executor over fifty venues: a rate, a storm of faults, the venues' verdict (VENUES=50 SECONDS=600 ARGS=--record)
 	@$(DEVELOPMENT) python -m tests.stress --venues $(or $(VENUES),50) --seconds $(if $(filter command environment,$(origin SECONDS)),$(SECONDS),600) $(ARGS)
 
-bench: ## measure the order path beside raw ccxt, in one run (ARGS=--quick for the short part)
+bench: ## measure the order path beside raw ccxt, and reconciliation (ARGS="--quick --part reconciliation")
 	@$(DEVELOPMENT) python -m bench $(ARGS)
 
 web executor worker beat papervenue watchdog: ## run one role alone on DATABASE_URL, or on the database of `make run`

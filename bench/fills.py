@@ -1,4 +1,4 @@
-"""Two sides of a day of fills, made by SQL: what is booked, what a statement of the venue says, and planted differences."""
+"""Two sides of a month of fills, made by SQL: what is booked, what a statement of the venue says, and planted differences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WANTED = {
     "not_here": "fill_missing_here", "not_there": "fill_missing_at_venue", "price": "fill_differs", "quantity": "fill_differs",
     "fee": "fee_differs", "side": "wrong_side",
 }  # fmt: skip
-DAY = datetime(2026, 5, 31, tzinfo=UTC)
+MONTH, MONTH_LENGTH = datetime(2026, 6, 1, tzinfo=UTC), timedelta(days=30)
 # Number n is always the same trade; the ids lie in no order, as a venue’s mostly do not.
 _TRADE = """
 SELECT n, 't' || (mod(n::bigint * 7919, 1000000007)) AS venue_trade_id, (ARRAY['BTC/USDT','ETH/USDT','SOL/USDT'])[mod(n, 3) + 1] AS symbol,
@@ -60,7 +60,7 @@ _PLANT = {
 
 
 def book(
-    account: str, first: int, last: int, count: int, start: datetime = DAY, span: timedelta = timedelta(days=1)
+    account: str, first: int, last: int, count: int, start: datetime = MONTH, span: timedelta = MONTH_LENGTH
 ) -> None:
     """Store fills number first to last of an account, of which `count` fill a span; the database keeps their digests."""
     order = uuid.uuid4()
@@ -74,18 +74,18 @@ def book(
 
 def state(statement: uuid.UUID, count: int) -> None:
     """Store the same trades as lines of a statement, in an order of their own."""
-    sql.run(_LINES.format(trades=_trades(0, count - 1, count, DAY, timedelta(days=1))), statement)
+    sql.run(_LINES.format(trades=_trades(0, count - 1, count, MONTH, MONTH_LENGTH)), statement)
     sql.run("ANALYZE reconciliation_statementline")
 
 
 def tell(account: str, statement: uuid.UUID) -> None:
-    """Keep the digests of a day as if good reads had told the lines of the statement, minute by minute."""
+    """Keep the digests of a month as if good reads had told the lines of the statement, minute by minute."""
     sql.run(_TOLD, account, statement)
     sql.run(
         "INSERT INTO orders_toldspan (account_id, begins_at, ends_at) VALUES (%s, %s, %s)",
         account,
-        DAY,
-        DAY + timedelta(days=1),
+        MONTH,
+        MONTH + MONTH_LENGTH,
     )
     sql.run("ANALYZE orders_venuedigest")
 

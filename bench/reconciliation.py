@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -49,8 +48,8 @@ FIGURES = ["price", "quantity", "fee", "fee_asset"]
 
 
 @dataclass(frozen=True)
-class Day:
-    """A day of fills of an account, a statement of it, and how many breaks of each kind are planted in that."""
+class Month:
+    """A month of fills of an account, a statement of it, and how many breaks of each kind are planted in that."""
 
     account: Account
     statement: Statement
@@ -66,7 +65,7 @@ def run(prepared: ground.Ground, *, is_quick: bool, history: int) -> None:
         print(f"\n{runner.run(digests_cost(world))}")
     os.sched_setaffinity(0, range(os.cpu_count() or 1))  # PostgreSQL, DuckDB and we share all cores
     print(
-        f"\nreconciliation: {COUNT:,} × {COUNT:,} fills of one day, {DIFFERENCES:,} planted differences of {len(fills.KINDS)} kinds\n"
+        f"\nreconciliation: {COUNT:,} × {COUNT:,} fills of one month, {DIFFERENCES:,} planted differences of {len(fills.KINDS)} kinds\n"
     )
     few, many = STORED
     grown = _account("grown")
@@ -74,9 +73,9 @@ def run(prepared: ground.Ground, *, is_quick: bool, history: int) -> None:
     if not is_quick:
         fills.book(grown.code, many - few, many - 1, many, start, span)
         before = _run_ms(grown)
-    day = _day()
-    _beside(day)
-    _end_to_end(day)
+    month = _month()
+    _beside(month)
+    _end_to_end(month)
     if not is_quick:
         fills.book(grown.code, 0, many - few - 1, many, start, span)
         after = _run_ms(grown)
@@ -123,37 +122,38 @@ def _switch(query: str, books: object) -> None:
 def _account(code: str) -> Account:
     venue, _ = Venue.objects.get_or_create(code="binance", defaults={"exchange": "binance"})
     return Account.objects.create(
-        code=code, venue=venue, status=AccountStatus.READY, opened_at=fills.DAY - timedelta(days=400)
+        code=code, venue=venue, status=AccountStatus.READY, opened_at=fills.MONTH - timedelta(days=400)
     )
 
 
-def _day() -> Day:
-    account = _account("day")
+def _month() -> Month:
+    account = _account("month")
     mapping = StatementMapping.objects.create(venue=account.venue, version=1, created_by="bench")
     statement = Statement.objects.create(
-        account=account, mapping=mapping, filename="day.csv", digest="d", status="compared", imported_by="bench",
-        window_from=fills.DAY, window_to=fills.DAY + timedelta(days=1),
+        account=account, mapping=mapping, filename="month.csv", digest="d", status="compared", imported_by="bench",
+        window_from=fills.MONTH, window_to=fills.MONTH + fills.MONTH_LENGTH,
     )  # fmt: skip
     fills.book(account.code, 0, COUNT - 1, COUNT)
     fills.state(statement.pk, COUNT)
     fills.tell(account.code, statement.pk)
-    spent = []
-    for _ in range(4 * ROUNDS):
-        seconds, proof = _timed(lambda: days.prove(account, fills.DAY, fills.DAY + timedelta(days=1)))
-        if not (proof.is_proved and proof.beside.trades == COUNT):
-            raise RuntimeError("the clean day is not proved")
-        spent.append(seconds * 1000)
-    print(
-        f"a clean day of {COUNT:,} fills by digest: {median(spent):.2f} ms at the median, {max(spent):.2f} ms at most\n"
-    )
-    return Day(account, statement, fills.plant(statement.pk, COUNT, DIFFERENCES))
+    for what, length, least in (("day", timedelta(days=1), COUNT // 31), ("month", fills.MONTH_LENGTH, COUNT)):
+        spent = []
+        for _ in range(4 * ROUNDS):
+            seconds, proof = _timed(lambda: days.prove(account, fills.MONTH, fills.MONTH + length))  # noqa: B023
+            if not proof.is_proved or proof.beside.trades < least:
+                raise RuntimeError(f"the clean {what} is not proved")
+            spent.append(seconds * 1000)
+        print(
+            f"a clean {what} of {proof.beside.trades:,} fills by digest: {median(spent):.2f} ms at the median, {max(spent):.2f} ms at most"
+        )
+    return Month(account, statement, fills.plant(statement.pk, COUNT, DIFFERENCES))
 
 
-def _beside(day: Day) -> None:
+def _beside(month: Month) -> None:
     """Compare the same columns by us, bare DuckDB, pandas, Python and PostgreSQL, in turns."""
-    ours = columnar.booked(day.account.code, fills.DAY, fills.DAY + timedelta(days=1))
-    theirs = columnar.stated(day.statement.pk)
-    reading = days.reading_of(fills.DAY)
+    ours = columnar.booked(month.account.code, fills.MONTH, fills.MONTH + fills.MONTH_LENGTH)
+    theirs = columnar.stated(month.statement.pk)
+    reading = days.reading_of(fills.MONTH)
     with tempfile.TemporaryDirectory(prefix="gapless-bench-") as name, columnar.opened(Path(name)) as link:
         for table, side in (("ours", ours), ("theirs", theirs)):
             columnar.copy(Path(name), table, side)
@@ -170,7 +170,7 @@ def _beside(day: Day) -> None:
         ]
         ways: dict[str, Callable[[], int]] = {
             "bare DuckDB": lambda: len(link.execute(BARE).fetchall()),
-            "ours": lambda: _judged(day, columnar.judge(day.account, *columnar.differing(link), reading)),
+            "ours": lambda: _judged(month, columnar.judge(month.account, *columnar.differing(link), reading)),
             "pandas outer merge": lambda: _by_pandas(*frames),
             "Python dictionary": lambda: _by_dictionary(*rows),
             "PostgreSQL full join": lambda: _by_postgres(ours, theirs),
@@ -184,17 +184,17 @@ def _beside(day: Day) -> None:
                     spent[way].append(seconds)
     print("| compare of the columns | s | found | beside bare DuckDB | beside pandas |\n|---|---|---|---|---|")
     duck, panda = median(spent["bare DuckDB"]), median(spent["pandas outer merge"])
-    for way, seconds in spent.items():
+    for way, taken in spent.items():
         print(
-            f"| {way} | {median(seconds):.3f} | {found[way]:,} | ×{median(seconds) / duck:.2f} | ×{median(seconds) / panda:.2f} |"
+            f"| {way} | {median(taken):.3f} | {found[way]:,} | ×{median(taken) / duck:.2f} | ×{median(taken) / panda:.2f} |"
         )
     print("(a turned side is two rows to a join and one difference to us)\n")
 
 
-def _judged(day: Day, comparison: Any) -> int:
+def _judged(month: Month, comparison: Any) -> int:
     kinds = Counter(each.kind for each in comparison.differences)
-    if kinds != day.wanted:
-        raise RuntimeError(f"found {kinds}, planted {day.wanted}")
+    if kinds != month.wanted:
+        raise RuntimeError(f"found {kinds}, planted {month.wanted}")
     return sum(kinds.values())
 
 
@@ -223,21 +223,22 @@ def _by_postgres(ours: columnar.Side, theirs: columnar.Side) -> int:
         sql.run("RESET work_mem")
 
 
-def _end_to_end(day: Day) -> None:
-    spent, memory = [], []
-    for _ in range(3):
-        command = [sys.executable, "-m", "bench.beside_statement", day.account.code, str(day.statement.pk)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        said = process.stdout.read() if process.stdout else ""
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        told = json.loads(said)
-        if process.returncode or told["kinds"] != day.wanted:
-            raise RuntimeError(f"exit {process.returncode}, {told}")
-        spent.append(told["seconds"])
-        memory.append(_mib(usage))
-    print(f"end to end from rows in PostgreSQL, exactly {DIFFERENCES:,} found: {median(spent):.2f} s at the median of 3 "
-          f"({max(spent):.2f} at most), {max(memory):.0f} MiB RSS at most\n")  # fmt: skip
+def _end_to_end(month: Month) -> None:
+    for how, words in (
+        ("minutes", "the minutes that differ"),
+        ("whole", "all of it by columns, as if most minutes differed"),
+    ):
+        spent, memory = [], []
+        for _ in range(3):
+            command = [sys.executable, "-m", "bench.beside_statement", month.account.code, str(month.statement.pk), how]
+            told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+            if told["kinds"] != month.wanted:
+                raise RuntimeError(f"found {told}, planted {month.wanted}")
+            spent.append(told["seconds"])
+            memory.append(told["mib"])
+        print(f"end to end from rows in PostgreSQL, exactly {DIFFERENCES:,} found, {words}: {median(spent):.2f} s at the median of 3 "
+              f"({max(spent):.2f} at most), {max(memory):.0f} MiB RSS at most")  # fmt: skip
+    print()
 
 
 def _run_ms(account: Account) -> float:
@@ -280,7 +281,3 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
     began = time.perf_counter()
     done = work()
     return time.perf_counter() - began, done
-
-
-def _mib(usage: resource.struct_rusage) -> float:
-    return usage.ru_maxrss / 1024

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,7 @@ import duckdb
 import psycopg
 from django.db import connection
 
+from orders.models import Fill
 from project.lib import sql
 from reconciliation import facts, sides
 from reconciliation.minutes import Name
@@ -33,7 +34,7 @@ COLUMNS = {
     "venue_trade_id": "VARCHAR", "symbol": "VARCHAR", "side": "VARCHAR", "price": "DECIMAL(38,18)",
     "quantity": "DECIMAL(38,18)", "fee": "DECIMAL(38,18)", "fee_asset": "VARCHAR",
 }  # fmt: skip
-TABLES = {"ours": COLUMNS, "theirs": {**COLUMNS, "executed_at": "VARCHAR"}}
+TABLES = {"ours": COLUMNS, "theirs": {"executed_at": "VARCHAR", **COLUMNS}}  # the last is quoted: a torn line shows
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": THREADS, "memory_limit": f"{MEMORY_MIB}MB", "preserve_insertion_order": False,
     "autoinstall_known_extensions": False, "autoload_known_extensions": False,
@@ -48,7 +49,7 @@ WHERE o.price IS DISTINCT FROM t.price OR o.quantity IS DISTINCT FROM t.quantity
 """
 # Every row of theirs with such a name, also one that is the same as ours: rows of one name are judged together.
 _TOLD_OF = f"""
-SELECT {", ".join(f"t.{name}" for name in TABLES["theirs"])} FROM theirs t
+SELECT {", ".join(f"t.{name}" for name in COLUMNS)}, t.executed_at FROM theirs t
 SEMI JOIN differing d ON t.venue_trade_id = d.venue_trade_id AND t.symbol = d.symbol
 """
 
@@ -90,27 +91,33 @@ def stated(statement: uuid.UUID) -> Side:
     return Side(query, (statement,))
 
 
-def compare(account: Account, ours: Side, theirs: Side, reading: facts.Reading) -> Compared:
+def compare(
+    account: Account, ours: Side, theirs: Side, reading: facts.Reading, is_proved: Callable[[Fill], bool] | None = None
+) -> Compared:
     """Compare two lists of fills of an account; what the reading calls too young or at an edge accuses nobody.
 
+    Where the lists are a part of a span, `is_proved` says of a fill that the venue told the same in another part of it.
     Raises NotComparable when a side cannot be read whole, or when so much differs that they cannot be the same account's.
     """
-    mine, other = _count(ours), _count(theirs)
-    if mine + other > ROWS_PLAIN_MAX:
-        names, told = _by_columns(ours, theirs, (mine, other))
+    if _has_many(ours) or _has_many(theirs):
+        names, told, mine, other = _by_columns(ours, theirs)
     else:
         told = [_report(row) for row in sql.rows(theirs.query, *theirs.parameters)]
-        names = {(row.symbol, row.venue_trade_id) for row in told} | _names(ours)
+        listed = sql.rows(f"SELECT symbol, venue_trade_id FROM ({ours.query}) AS side", *ours.parameters)
+        names, mine, other = {(row.symbol, row.venue_trade_id) for row in told} | set(listed), len(listed), len(told)
     if len(names) > NAMES_MAX:
         raise _apart(len(names), max(mine, other))
-    return Compared(judge(account, names, told, reading), mine, other, len(names))
+    return Compared(judge(account, names, told, reading, is_proved), mine, other, len(names))
 
 
 def judge(
-    account: Account, names: Collection[Name], told: list[FillReport], reading: facts.Reading
-) -> facts.Comparison:
+    account: Account, names: Collection[Name], told: list[FillReport], reading: facts.Reading,
+    is_proved: Callable[[Fill], bool] | None = None,
+) -> facts.Comparison:  # fmt: skip
     """Compare every row of these names with our fills of them, whenever those were executed."""
-    return sides.judged_fills(account, reading, sides.fills_named(account.code, names), told)
+    booked = sides.fills_named(account.code, names)
+    again = [_report_of(fill) for fill in booked if is_proved and is_proved(fill)]
+    return sides.judged_fills(account, reading, booked, told + again)
 
 
 def differing(link: duckdb.DuckDBPyConnection) -> tuple[set[Name], list[FillReport]]:
@@ -122,16 +129,17 @@ def differing(link: duckdb.DuckDBPyConnection) -> tuple[set[Name], list[FillRepo
     return names, [_report(row) for row in link.execute(_TOLD_OF).fetchall()]
 
 
-def copy(folder: Path, table: str, side: Side) -> None:
-    """Write the rows of a side to the file of a table, numbers as PostgreSQL writes them: exactly."""
+def copy(folder: Path, table: str, side: Side) -> int:
+    """Write the rows of a side to the file of a table, numbers as PostgreSQL writes them: exactly. Return how many."""
     connection.ensure_connection()
-    listed = ", ".join(TABLES[table])
+    listed = ", ".join(f"trim_scale({name})" if "DEC" in kind else name for name, kind in TABLES[table].items())
     query = f"COPY (SELECT {listed} FROM ({side.query}) AS side) TO STDOUT (FORMAT csv, FORCE_QUOTE (fee_asset))"
     with (folder / table).open("wb") as file, connection.wrap_database_errors:
         cursor = psycopg.ClientCursor(connection.connection)
         with cursor.copy(query, side.parameters) as copied:
             for block in copied:
                 file.write(block)
+        return cursor.rowcount
 
 
 def load(link: duckdb.DuckDBPyConnection, table: str, path: Path) -> int:
@@ -151,19 +159,19 @@ def opened(folder: Path) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={**_SETTINGS, "temp_directory": str(folder / "spilt")})
 
 
-def _by_columns(ours: Side, theirs: Side, counts: tuple[int, int]) -> tuple[set[Name], list[FillReport]]:
+def _by_columns(ours: Side, theirs: Side) -> tuple[set[Name], list[FillReport], int, int]:
     with tempfile.TemporaryDirectory(prefix="gapless-compare-") as name:
         folder = Path(name)
         try:
-            _copy_both(folder, {"ours": ours, "theirs": theirs})
+            counts = _copy_both(folder, {"ours": ours, "theirs": theirs})
             with opened(folder) as link:
-                loaded = (load(link, "ours", folder / "ours"), load(link, "theirs", folder / "theirs"))
-                if loaded[0] < counts[0] or loaded[1] < counts[1]:  # both only grow meanwhile
+                loaded = [load(link, "ours", folder / "ours"), load(link, "theirs", folder / "theirs")]
+                if loaded != counts:
                     raise NotComparable(
                         f"Of {counts[0]} and {counts[1]} trades only {loaded[0]} and {loaded[1]} were read. Nothing was "
                         "concluded and our books are as they were. Repeat it."
                     )
-                return differing(link)
+                return *differing(link), counts[0], counts[1]
         except (duckdb.Error, OSError) as problem:
             raise NotComparable(
                 f"The trades could not be put side by side ({problem}). Nothing was concluded and our books are as they were. "
@@ -171,19 +179,17 @@ def _by_columns(ours: Side, theirs: Side, counts: tuple[int, int]) -> tuple[set[
             ) from problem
 
 
-def _copy_both(folder: Path, tables: dict[str, Side]) -> None:
+def _copy_both(folder: Path, tables: dict[str, Side]) -> list[int]:
     if connection.in_atomic_block:  # another connection would not see what this one has written
-        for table, side in tables.items():
-            copy(folder, table, side)
-        return
+        return [copy(folder, table, side) for table, side in tables.items()]
     with ThreadPoolExecutor(len(tables)) as pool:
-        for done in [pool.submit(_copy_apart, folder, table, side) for table, side in tables.items()]:
-            done.result()
+        started = [pool.submit(_copy_apart, folder, table, side) for table, side in tables.items()]
+        return [copied.result() for copied in started]
 
 
-def _copy_apart(folder: Path, table: str, side: Side) -> None:
+def _copy_apart(folder: Path, table: str, side: Side) -> int:
     try:
-        copy(folder, table, side)
+        return copy(folder, table, side)
     finally:
         connection.close()
 
@@ -195,12 +201,17 @@ def _apart(names: int, rows: int) -> NotComparable:
     )
 
 
-def _count(side: Side) -> int:
-    return int(sql.rows(f"SELECT count(*) FROM ({side.query}) AS side", *side.parameters)[0][0])
+def _has_many(side: Side) -> bool:
+    [(count,)] = sql.rows(
+        f"SELECT count(*) FROM (SELECT 1 FROM ({side.query}) AS side LIMIT {ROWS_PLAIN_MAX + 1}) AS few",
+        *side.parameters,
+    )
+    return int(count) > ROWS_PLAIN_MAX
 
 
-def _names(side: Side) -> set[Name]:
-    return set(sql.rows(f"SELECT symbol, venue_trade_id FROM ({side.query}) AS side", *side.parameters))  # type: ignore[arg-type]
+def _report_of(fill: Fill) -> FillReport:
+    figures = (fill.price, fill.quantity, fill.fee, fill.fee_asset)
+    return _report((fill.venue_trade_id, fill.symbol, fill.side, *figures, fill.executed_at))
 
 
 def _report(row: Sequence[Any]) -> FillReport:

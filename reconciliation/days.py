@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.db import DataError
 
-from orders.models import VenueDigest
-from project.lib import clock
+from orders.models import Fill, VenueDigest
+from project.lib import clock, sql
 from reconciliation import columnar, digests, facts, minutes
 from reconciliation.columnar import COLUMNS, Compared, NotComparable, Side
 from reconciliation.models import Statement
@@ -27,6 +27,18 @@ WHERE s.account_id = %s AND s.id = ANY(%s) AND d.minute = ANY(%s)
 _BOOKED = f"""
 SELECT {", ".join(f"f.{name}" for name in COLUMNS)}, f.executed_at FROM unnest(%s::timestamptz[]) AS m(minute)
 JOIN orders_fill f ON f.account_id = %s AND f.executed_at >= m.minute AND f.executed_at < m.minute + interval '1 minute'
+"""
+# Ours of a span and the lines of a statement, minute by minute; also a line outside of the span lies in a minute of its own.
+_MINUTE = "date_bin('1 minute', executed_at, 'epoch')"
+_BY_MINUTE = f"""
+SELECT coalesce(sum(o.count), 0)::bigint, coalesce(sum(t.count), 0)::bigint, count(*),
+    array_agg(minute ORDER BY minute) FILTER (WHERE o.digest IS DISTINCT FROM t.digest OR o.count IS DISTINCT FROM t.count)
+FROM (SELECT minute, count, digest FROM orders_filldigest WHERE account_id = %s AND minute >= %s AND minute < %s) AS o
+FULL JOIN (
+    SELECT {_MINUTE} AS minute, count(*) AS count,
+        sum(gapless_fill_hash(venue_trade_id, symbol, side, price, quantity, fee, fee_asset)) AS digest
+    FROM reconciliation_statementline WHERE statement_id = %s GROUP BY 1
+) AS t USING (minute)
 """
 
 
@@ -65,19 +77,46 @@ def prove(account: Account, start: datetime, end: datetime) -> Proof:
     if not left:
         return Proof(beside, forgotten=forgotten)
     theirs = Side(_TOLD, (account.code, sorted(kept), left))
-    ours = Side(_BOOKED, (left, account.code))
-    reading = reading_of(left[0])
+
+    def is_equal(minute: datetime) -> bool:
+        within = start <= minute < end and minute not in forgotten
+        return within and VenueDigest.objects.filter(account=account, minute=minute).exists()
+
     try:
-        return Proof(beside, columnar.compare(account, ours, theirs, reading), forgotten)
+        return Proof(beside, _in_minutes(account, theirs, left, is_equal), forgotten)
     except (DataError, ValueError) as problem:
         raise NotComparable(f"A stored row cannot be read back ({problem}). Nothing was concluded.") from problem
 
 
 def against_statement(account: Account, statement: Statement, start: datetime, end: datetime) -> Compared:
-    """Compare our fills of [start, end) with the lines of a statement. Raises NotComparable."""
-    return columnar.compare(
-        account, columnar.booked(account.code, start, end), columnar.stated(statement.pk), reading_of(start)
-    )
+    """Compare our fills of [start, end) with the lines of a statement: the minutes that differ, or all if most do.
+
+    Raises NotComparable.
+    """
+    lines, mine = columnar.stated(statement.pk), columnar.booked(account.code, start, end)
+    [(ours, theirs, minutes_count, differing)] = sql.rows(_BY_MINUTE, account.code, start, end, statement.pk)
+    is_whole = digests.minute_of(start) == start and digests.minute_of(end) == end
+    if not is_whole or 2 * len(differing or []) > minutes_count:
+        return columnar.compare(account, mine, lines, reading_of(start))
+    found = Compared(facts.Comparison(), ours, theirs, 0)
+    if differing:
+        told = Side(f"SELECT * FROM ({lines.query}) AS line WHERE {_MINUTE} = ANY(%s)", (*lines.parameters, differing))
+        part = _in_minutes(account, told, differing, lambda minute: start <= minute < end)
+        found = replace(found, comparison=part.comparison, names=part.names)
+    return found
+
+
+def _in_minutes(
+    account: Account, theirs: Side, differing: Sequence[datetime], is_equal: Callable[[datetime], bool]
+) -> Compared:
+    unequal = set(differing)
+
+    def is_proved(fill: Fill) -> bool:
+        minute = digests.minute_of(fill.executed_at)
+        return minute not in unequal and is_equal(minute)
+
+    ours = Side(_BOOKED, (list(differing), account.code))
+    return columnar.compare(account, ours, theirs, reading_of(differing[0]), is_proved)
 
 
 def reading_of(start: datetime) -> facts.Reading:

@@ -47,10 +47,10 @@ def by_columns(snapshot: Snapshot) -> columnar.Compared:
 
 def differences(comparison: Any) -> list[tuple[object, ...]]:
     """Return what differs; only what was stored beside the figures of a trade is left out of the evidence."""
-    rows = [
-        (d.kind, d.subject, d.asset, d.ours, d.theirs, d.delta, d.amount, d.fill_id, repr(d.evidence.get("fields"))) for d in comparison.differences
+    listed = [
+        (d.kind, d.subject, d.asset, d.ours, d.theirs, d.delta, d.amount, d.fill_id, d.evidence.get("fields")) for d in comparison.differences
     ]  # fmt: skip
-    return sorted(rows, key=lambda row: (str(row[0]), str(row[1])))
+    return sorted(listed, key=lambda each: each[:5])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -60,6 +60,42 @@ def test_the_columns_say_what_the_plain_way_says(drawn: list[tuple[str, int, str
     found, whole = by_columns(snapshot).comparison, plain.fills(snapshot)
     assert differences(found) == differences(whole)
     assert found.agreed <= whole.agreed and found.skipped == whole.skipped
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(trades, st.lists(st.integers(0, 9), max_size=40), st.booleans())
+def test_a_statement_says_the_same_by_minutes_and_whole(
+    drawn: list[tuple[str, int, str]], shuffle: list[int], is_clean: bool
+) -> None:
+    drawn += [("same", second, "buy") for second in range(0, 300, 10) if is_clean]  # most minutes are equal or not
+    snapshot = world(drawn, shuffle)
+    owner, start, end = snapshot.account, builders.ago(1200), clock.now()
+    once = {(row["symbol"], row["venue_trade_id"], row["side"]): row for row in snapshot.rows if row["occurred_at"]}
+    statement = taken_in(owner, list(once.values()))  # a statement that tells a trade twice is refused
+    start, end = digests.minute_of(start), digests.minute_of(end)
+    whole = columnar.compare(
+        owner, columnar.booked(owner.code, start, end), columnar.stated(statement.pk), days.reading_of(start)
+    )
+    found = days.against_statement(owner, statement, start, end)
+    assert differences(found.comparison) == differences(whole.comparison)
+    assert (found.ours, found.theirs) == (whole.ours, whole.theirs)
+    assert found.comparison.skipped == whole.comparison.skipped
+
+
+def taken_in(owner: Account, rows: list[dict[str, Any]]) -> Statement:
+    mapping, _ = StatementMapping.objects.get_or_create(venue=owner.venue, version=1, created_by="anna")
+    statement = Statement.objects.create(
+        account=owner, mapping=mapping, filename="may.csv", digest="d", status="compared", imported_by="anna",
+        window_from=digests.minute_of(builders.ago(600)), window_to=digests.minute_of(clock.now()) + digests.MINUTE,
+    )  # fmt: skip
+    StatementLine.objects.bulk_create(
+        StatementLine(
+            statement=statement, number=number, symbol=row["symbol"], side=row["side"], venue_trade_id=row["venue_trade_id"],
+            price=row["price"], quantity=row["quantity"], fee=row["fee"], fee_asset=row["fee_asset"], executed_at=row["occurred_at"],
+        )
+        for number, row in enumerate(rows)
+    )  # fmt: skip
+    return statement
 
 
 @pytest.fixture
@@ -222,16 +258,7 @@ def test_minutes_that_nobody_told_are_neither_good_nor_bad(owner: Account) -> No
 
 def test_a_statement_is_compared_the_same_way(owner: Account) -> None:
     snapshot = clean_read(owner, 30)
-    mapping = StatementMapping.objects.create(venue=owner.venue, version=1, created_by="anna")
-    statement = Statement.objects.create(
-        account=owner, mapping=mapping, filename="may.csv", digest="d", status="compared", imported_by="anna",
-        window_from=digests.minute_of(builders.ago(600)), window_to=clock.now(),
-    )  # fmt: skip
-    for number, row in enumerate(snapshot.rows):
-        StatementLine.objects.create(
-            statement=statement, number=number, symbol=row["symbol"], side=row["side"], venue_trade_id=row["venue_trade_id"],
-            price=row["price"], quantity=row["quantity"], fee=row["fee"], fee_asset=row["fee_asset"], executed_at=row["occurred_at"],
-        )  # fmt: skip
+    statement = taken_in(owner, snapshot.rows)
     assert ran(owner.code, "--statement", str(statement.pk)) == (
         0,
         f"main: 30 fills beside 30 lines of statement {statement.pk}\nproved\n",

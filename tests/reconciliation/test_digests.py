@@ -13,6 +13,7 @@ from django.db.models import F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orders import digest_proof
 from orders.models import Fill, FillDigest
 from project.lib import clock, decimals
 from reconciliation import digests
@@ -138,6 +139,23 @@ def test_what_was_booked_before_the_migration_is_added_up() -> None:
         cursor.execute("DELETE FROM orders_filldigest")
         cursor.execute(MIGRATION.BACKFILL)
     assert kept() == before == counted_anew()
+
+
+@pytest.mark.parametrize("change", ["count", "digest", "row", "minute"])
+def test_the_proof_of_the_ledger_names_a_digest_that_is_not_that_of_the_fills(change: str) -> None:
+    owner = builders.account()
+    Fill.objects.bulk_create(unsaved(owner, "T1", "T2", "T3", "T4"))
+    assert list(digest_proof.differences()) == []
+    row = FillDigest.objects.order_by("minute")[0]
+    if change == "row":
+        row.delete()
+    elif change == "minute":
+        FillDigest.objects.filter(pk=row.pk).update(minute=F("minute") - timedelta(days=1))
+    else:
+        FillDigest.objects.filter(pk=row.pk).update(**{change: F(change) + 1})
+    found = list(digest_proof.differences())
+    assert len(found) == (2 if change == "minute" else 1)
+    assert f"digest of fills main {row.minute.isoformat()}" in found[-1]
 
 
 def test_a_time_without_a_zone_falls_into_no_minute() -> None:

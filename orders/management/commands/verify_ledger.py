@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from django.core.management.base import BaseCommand
 from django.db import connection
 
+from orders import digest_proof
 from project.lib import moment
 
 DECIMALS = 18
@@ -129,6 +130,7 @@ def differences() -> Iterator[str]:
     yield from books.balances()
     yield from books.disputes()
     yield from positions()
+    yield from digest_proof.differences()
 
 
 class _Books:
