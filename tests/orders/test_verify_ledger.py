@@ -19,8 +19,7 @@ from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orders import ledger, store
-from orders.management.commands import verify_ledger
+from orders import ledger, store, units
 from orders.models import Fill, Posting, Transfer
 from project.lib import clock, ids
 from tests.factories import unguarded
@@ -224,4 +223,4 @@ def test_a_trade_no_event_books_and_one_booked_twice_are_named() -> None:
 
 @given(st.integers(-(10**40), 10**40), st.integers(-(10**20), 10**20).filter(bool))
 def test_rounding_is_half_even(numerator: int, denominator: int) -> None:
-    assert verify_ledger.nearest(numerator, denominator) == round(Fraction(numerator, denominator))
+    assert units.nearest(numerator, denominator) == round(Fraction(numerator, denominator))

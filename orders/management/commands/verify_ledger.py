@@ -12,18 +12,15 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from decimal import Context, Decimal, Inexact
 from typing import Any, NamedTuple
 
 from django.core.management.base import BaseCommand
 from django.db import connection
 
 from orders import digest_proof
+from orders.units import UNIT, nearest, scaled, written
 from project.lib import moment
 
-DECIMALS = 18
-UNIT = 10**DECIMALS
-EXACT = Context(prec=100, traps=[Inexact])
 CHUNK_ROWS = 5000
 SHOWN_MAX = 20
 ENTRY_AGE_MAX_MS = 5000
@@ -94,25 +91,6 @@ class Holding(NamedTuple):
     quantity: int = 0
     entry_price: int | None = None
     realised_pnl: int = 0
-
-
-def scaled(number: Decimal) -> int:
-    """Turn numeric(38,18) into an integer of 10^-18 units, exactly. Raises Inexact for a number with more decimals."""
-    return int(EXACT.scaleb(number, DECIMALS).to_integral_exact(context=EXACT))
-
-
-def written(units: int) -> str:
-    """Write units of 10^-18 as a plain number."""
-    text = format(EXACT.scaleb(Decimal(units), -DECIMALS), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def nearest(numerator: int, denominator: int) -> int:
-    """Divide and round half even, as every stored price and profit is rounded."""
-    if denominator < 0:
-        numerator, denominator = -numerator, -denominator
-    whole, rest = divmod(numerator, denominator)
-    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1))
 
 
 def rows(query: str) -> Iterator[tuple[Any, ...]]:
