@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -19,7 +20,7 @@ from venues.messages import BalanceReport, FillReport, Lookup, Malformed, OrderR
 
 QUIET_SECONDS = 5
 LOOKUP_SPACING_SECONDS = 10.0
-TOLD_SETTLE_SECONDS, TOLD_CONFIRM_SECONDS = 0.1, 2.5
+TOLD_SETTLE_SECONDS, TOLD_CONFIRM_SECONDS, TOLD_READS_MAX = 0.1, 2.5, 3
 MISSING_LOOKUPS_MAX = 10
 SYMBOLS_MAX = 20
 MADE_BEFORE = timedelta(hours=1)  # an order made before another may be sent after it, or change its leg meanwhile
@@ -90,21 +91,28 @@ async def balances(service: Service, *, reason: str) -> Read:
 async def follow_balances(service: Service) -> None:
     """Read the balances when the stream told of money that our books do not have, and again to confirm it.
 
-    The trade that moved the money may be told right after it. A distance that was confirmed before is not read again.
+    The trade that moved the money may be told right after it. A distance that was confirmed before is not read again. What is
+    told while another asset waits to be confirmed is read at once; the bound keeps a busy account from reading without end.
     """
     while True:
+        told: set[str] = set()
         await service.balances_told.wait()
-        await asyncio.sleep(TOLD_SETTLE_SECONDS)
-        service.balances_told.clear()
-        told, service.assets_told = frozenset(service.assets_told), set()
-        for pause in (TOLD_CONFIRM_SECONDS, TOLD_CONFIRM_SECONDS):
+        for _ in range(TOLD_READS_MAX):
+            if service.balances_told.is_set():
+                await asyncio.sleep(TOLD_SETTLE_SECONDS)
+                service.balances_told.clear()
+                told, service.assets_told = told | service.assets_told, set()
             if not await service.writer.run(lambda books: _is_contradicted(books, service.account, told)):  # noqa: B023
                 break
             await moved_and_balances(service, reason="stream")
-            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TOLD_CONFIRM_SECONDS):
+                    await service.balances_told.wait()
+        else:
+            await asyncio.sleep(TOLD_CONFIRM_SECONDS)
 
 
-def _is_contradicted(books: Books, account: str, assets: frozenset[str]) -> bool:
+def _is_contradicted(books: Books, account: str, assets: Collection[str]) -> bool:
     for view in books.store.balances(account, sorted(assets)).values():
         distance = view.venue_total - view.total if view.venue_total is not None else Decimal(0)
         is_known = view.difference_confirmed_at is not None and distance == view.difference_confirmed

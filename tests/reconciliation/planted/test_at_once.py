@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from orders import sweeps
@@ -41,6 +41,13 @@ async def reads(scene: Scene) -> list[str]:
     return await scene.of(lambda: list(found.values_list("surface", flat=True)))
 
 
+async def read_so_often(scene: Scene, count: int) -> None:
+    """Wait until the balances were read so often because of the stream."""
+    async with asyncio.timeout(20):
+        while (await reads(scene)).count("balances") < count:
+            await asyncio.sleep(0.01)
+
+
 async def test_money_told_of_is_suspected_without_any_schedule(listening: Scene) -> None:
     await listening.of(coverage.ensure)
     prompting = Prompting()
@@ -57,13 +64,22 @@ async def test_money_told_of_is_suspected_without_any_schedule(listening: Scene)
 
 async def test_a_deposit_that_the_venue_lists_is_booked_and_never_suspected(listening: Scene) -> None:
     listening.fault("deposit", params={"asset": "USDT", "amount": "5"})
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(20):
-            while "balances" not in await reads(listening):
-                await asyncio.sleep(0.01)
+    await read_so_often(listening, 1)
     assert (await reads(listening))[:2] == ["transfers", "balances"]
     await listening.pass_time()
     assert [kind for kind, _, _ in await listening.round()] == ["transfer"]
+
+
+async def test_what_is_told_while_another_asset_waits_to_be_confirmed_is_read_at_once(
+    listening: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "TOLD_CONFIRM_SECONDS", 3600)  # nothing but the news ends the wait
+    listening.fault("deposit", params={"asset": "USDT", "amount": "5", "unlisted": True})
+    await read_so_often(listening, 1)
+    listening.fault("deposit", params={"asset": "EUR", "amount": "7", "unlisted": True})
+    await read_so_often(listening, 2)
+    [newest] = await listening.of(lambda: list(Snapshot.objects.filter(surface="balances").order_by("-id")[:1]))
+    assert {row["asset"]: row["total"] for row in newest.rows}["EUR"] == "7"
 
 
 async def test_what_was_told_and_agrees_is_not_read_again(listening: Scene) -> None:
