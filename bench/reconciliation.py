@@ -184,9 +184,9 @@ def _beside(month: Month) -> None:
                     spent[way].append(seconds)
     print("| compare of the columns | s | found | beside bare DuckDB | beside pandas |\n|---|---|---|---|---|")
     duck, panda = median(spent["bare DuckDB"]), median(spent["pandas outer merge"])
-    for way, seconds in spent.items():
+    for way, taken in spent.items():
         print(
-            f"| {way} | {median(seconds):.3f} | {found[way]:,} | ×{median(seconds) / duck:.2f} | ×{median(seconds) / panda:.2f} |"
+            f"| {way} | {median(taken):.3f} | {found[way]:,} | ×{median(taken) / duck:.2f} | ×{median(taken) / panda:.2f} |"
         )
     print("(a turned side is two rows to a join and one difference to us)\n")
 
