@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from django.db import DataError
+from django.db import DataError, transaction
 
 from orders.models import Fill, VenueDigest
 from project.lib import clock, sql
@@ -35,9 +35,10 @@ SELECT coalesce(sum(o.count), 0)::bigint, coalesce(sum(t.count), 0)::bigint, cou
     array_agg(minute ORDER BY minute) FILTER (WHERE o.digest IS DISTINCT FROM t.digest OR o.count IS DISTINCT FROM t.count)
 FROM (SELECT minute, count, digest FROM orders_filldigest WHERE account_id = %s AND minute >= %s AND minute < %s) AS o
 FULL JOIN (
-    SELECT {_MINUTE} AS minute, count(*) AS count,
-        sum(gapless_fill_hash(venue_trade_id, symbol, side, price, quantity, fee, fee_asset)) AS digest
-    FROM reconciliation_statementline WHERE statement_id = %s GROUP BY 1
+    SELECT minute, count(*) AS count, sum(hash) AS digest FROM (
+        SELECT {_MINUTE} AS minute, gapless_fill_hash(venue_trade_id, symbol, side, price, quantity, fee, fee_asset) AS hash
+        FROM reconciliation_statementline WHERE statement_id = %s OFFSET 0
+    ) AS line GROUP BY 1
 ) AS t USING (minute)
 """
 
@@ -94,7 +95,11 @@ def against_statement(account: Account, statement: Statement, start: datetime, e
     Raises NotComparable.
     """
     lines, mine = columnar.stated(statement.pk), columnar.booked(account.code, start, end)
-    [(ours, theirs, minutes_count, differing)] = sql.rows(_BY_MINUTE, account.code, start, end, statement.pk)
+    with transaction.atomic():
+        sql.run(
+            "SET LOCAL parallel_tuple_cost = 0"
+        )  # hashing is the work here, and the planner believes it is the passing on
+        [(ours, theirs, minutes_count, differing)] = sql.rows(_BY_MINUTE, account.code, start, end, statement.pk)
     is_whole = digests.minute_of(start) == start and digests.minute_of(end) == end
     if not is_whole or 2 * len(differing or []) > minutes_count:
         return columnar.compare(account, mine, lines, reading_of(start))
