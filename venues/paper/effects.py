@@ -150,7 +150,7 @@ class Effects:
         return max(excess // step * step, step)
 
     def _cancel_and_fill(self, order: Order, reason: str, rule: Rule) -> Version:
-        told = replace(order.versions[-1], status="cancelled", at=self.now(), reason=reason)
+        before = order.versions[-1]
 
         def fill_and_end() -> None:
             if order.is_open:
@@ -165,7 +165,8 @@ class Effects:
             self.later(rule.number("seconds", 0), fill_and_end)
         else:
             fill_and_end()
-        return told
+        # Told after the fact: what traded during the cancel traded before its answer, to the millisecond too.
+        return replace(before, status="cancelled", at=self.now(), reason=reason)
 
     def _fill_delay(self, order: Order) -> int:
         if not self.faults.rules:
