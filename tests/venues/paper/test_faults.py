@@ -176,6 +176,7 @@ async def test_fill_frames_come_several_times(exchange: Any, venue: PaperVenue, 
     venue.add_fault(world, "duplicate_fill", seconds=60, params={"times": 3})
     async with collecting(fills_of(exchange)):
         await ready(exchange, USER_STREAMS[world.exchange])
+        await until(lambda: frames)  # the venue has heard of the subscription, and not only our client
         await exchange.create_order(SYMBOL, "limit", "buy", "0.1", "61000")
         await until(lambda: sum(FILL_MARKS[world.exchange] in frame for frame in frames) == 3)
     assert len(await exchange.fetch_my_trades(SYMBOL)) == 1
