@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import copy
 import uuid
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -20,7 +21,8 @@ from venues.messages import BalanceReport, FillReport, Lookup, Malformed, OrderR
 
 QUIET_SECONDS = 5
 LOOKUP_SPACING_SECONDS = 10.0
-TOLD_SETTLE_SECONDS, TOLD_CONFIRM_SECONDS, TOLD_READS_MAX = 0.1, 2.5, 3
+TOLD_SETTLE_SECONDS, TOLD_CONFIRM_SECONDS, TOLD_READS = 0.1, 2.5, 2
+TOLD_READS_MAX, TOLD_READS_SECONDS = 3, 7.5  # at most so many reads in so many seconds, however much is told
 MISSING_LOOKUPS_MAX = 10
 SYMBOLS_MAX = 20
 MADE_BEFORE = timedelta(hours=1)  # an order made before another may be sent after it, or change its leg meanwhile
@@ -92,24 +94,27 @@ async def follow_balances(service: Service) -> None:
     """Read the balances when the stream told of money that our books do not have, and again to confirm it.
 
     The trade that moved the money may be told right after it. A distance that was confirmed before is not read again. What is
-    told while another asset waits to be confirmed is read at once; the bound keeps a busy account from reading without end.
+    told while another asset waits to be confirmed is read at once, within what an account may read for such news.
     """
+    wanted: dict[str, int] = {}
+    reads: deque[float] = deque(maxlen=TOLD_READS_MAX)
     while True:
-        told: set[str] = set()
-        await service.balances_told.wait()
-        for _ in range(TOLD_READS_MAX):
-            if service.balances_told.is_set():
-                await asyncio.sleep(TOLD_SETTLE_SECONDS)
-                service.balances_told.clear()
-                told, service.assets_told = told | service.assets_told, set()
-            if not await service.writer.run(lambda books: _is_contradicted(books, service.account, told)):  # noqa: B023
-                break
-            await moved_and_balances(service, reason="stream")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TOLD_CONFIRM_SECONDS):
-                    await service.balances_told.wait()
-        else:
-            await asyncio.sleep(TOLD_CONFIRM_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TOLD_CONFIRM_SECONDS if wanted else None):
+                await service.balances_told.wait()
+        if service.balances_told.is_set():
+            await asyncio.sleep(TOLD_SETTLE_SECONDS)
+            service.balances_told.clear()
+            wanted |= dict.fromkeys(service.assets_told, TOLD_READS)
+            service.assets_told = set()
+        if not await service.writer.run(lambda books: _is_contradicted(books, service.account, set(wanted))):  # noqa: B023
+            wanted.clear()
+            continue
+        if len(reads) == TOLD_READS_MAX:
+            await asyncio.sleep(max(reads[0] + TOLD_READS_SECONDS - clock.monotonic_seconds(), 0))
+        reads.append(clock.monotonic_seconds())
+        await moved_and_balances(service, reason="stream")
+        wanted = {asset: left - 1 for asset, left in wanted.items() if left > 1}
 
 
 def _is_contradicted(books: Books, account: str, assets: Collection[str]) -> bool:
