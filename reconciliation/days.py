@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -79,6 +80,7 @@ def prove(account: Account, start: datetime, end: datetime) -> Proof:
         return Proof(beside, forgotten=forgotten)
     theirs = Side(_TOLD, (account.code, sorted(kept), left))
 
+    @functools.cache  # asked for every fill of a name, and a minute has many
     def is_equal(minute: datetime) -> bool:
         within = start <= minute < end and minute not in forgotten
         return within and VenueDigest.objects.filter(account=account, minute=minute).exists()
@@ -96,9 +98,8 @@ def against_statement(account: Account, statement: Statement, start: datetime, e
     """
     lines, mine = columnar.stated(statement.pk), columnar.booked(account.code, start, end)
     with transaction.atomic():
-        sql.run(
-            "SET LOCAL parallel_tuple_cost = 0"
-        )  # hashing is the work here, and the planner believes it is the passing on
+        # Hashing is the work here; the planner believes that it is the passing on of rows.
+        sql.run("SET LOCAL parallel_tuple_cost = 0")
         [(ours, theirs, minutes_count, differing)] = sql.rows(_BY_MINUTE, account.code, start, end, statement.pk)
     is_whole = digests.minute_of(start) == start and digests.minute_of(end) == end
     if not is_whole or 2 * len(differing or []) > minutes_count:

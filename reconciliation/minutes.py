@@ -146,11 +146,6 @@ def beside(account: str, start: datetime, end: datetime) -> Beside:
     return Beside(told, max(int((end - start) / digests.MINUTE), 0), trades, differing or [])
 
 
-def told_by(account: str, minutes: Sequence[datetime]) -> dict[datetime, VenueDigest]:
-    """Return which read told each of these minutes."""
-    return {row.minute: row for row in VenueDigest.objects.filter(account_id=account, minute__in=list(minutes))}
-
-
 def _lengthen(account: str, begins_at: datetime, ends_at: datetime) -> None:
     touched = ToldSpan.objects.filter(account_id=account, begins_at__lte=ends_at, ends_at__gte=begins_at)
     spans = list(touched.order_by("begins_at"))

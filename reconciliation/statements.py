@@ -192,7 +192,7 @@ def _compare(scope: Scope, reader: Reader, file: IO[bytes], actor: str, although
     folded = breaks.fold(comparison, told, existing, run_id=row.pk)
     row.lines = counts["lines"]
     row.summary = {
-        **counts, **found.counts, "before_opening": counts["before_opening"], "explained": folded.explained,
+        **counts, **found.counts, "explained": folded.explained,
         "tolerated": sum(folded.tolerated.values()), "opened": folded.opened, "other_rows": dict(reader.other_rows.most_common(50)),
         "fees_compared": "fee" in scope.layout.columns, "by_content": "venue_trade_id" not in scope.layout.columns,
         "covers": scope.covers, "header_line": reader.header_line, "although_nothing_matches": although_nothing_matches,
@@ -209,9 +209,8 @@ def _copy(row: Statement, reader: Reader, file: IO[bytes]) -> tuple[datetime, da
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         for piece in _pieces(row.pk, reader.lines(file)):
             text, begins, ends = piece
-            if (
-                not reader.problems_count
-            ):  # with a bad line nothing is taken in: the rest is only read to tell its problems
+            # With a bad line nothing is taken in: the rest is only read to tell its problems.
+            if not reader.problems_count:
                 copy.write(text)
             first, last = begins if first is None else min(first, begins), ends if last is None else max(last, ends)
     return (first, last) if first is not None and last is not None else None

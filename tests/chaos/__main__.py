@@ -14,7 +14,7 @@ from typing import Any
 from project.home import HomeError
 from tests.chaos import collect, load, plan, report, settling, venues
 from tests.chaos.cluster import TIMING, Cluster, running_cluster
-from tests.chaos.nemesis import Nemesis
+from tests.chaos.nemesis import Nemesis, lift_halts
 from tests.chaos.venues import Desk
 from tests.chaos.verdict import History, Verdict, judge
 from tests.flows.client import Refused, wait_for
@@ -116,9 +116,7 @@ def _lift_halts(cluster: Cluster, nemesis: Nemesis) -> None:
 
     def lifted() -> bool:
         nemesis.tick()
-        for halt in cluster.api.get("/halts/", in_force="true")["results"]:
-            if halt["reason"].startswith("chaos"):
-                cluster.api.call("DELETE", f"/api/v1/halts/{halt['id']}/", {"reason": "chaos: over"})
+        lift_halts(cluster.api)
         return True
 
     wait_for("halts to be lifted", lifted, 60, every=0.2)
