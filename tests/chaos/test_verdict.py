@@ -269,6 +269,22 @@ def test_an_attempt_that_never_arrived_may_be_nowhere_without_an_acknowledgement
     assert violations(case) == set()
 
 
+def test_funding_is_the_accounts_when_its_session_is_settled() -> None:
+    case = Case()
+    contract = {"asset": "BTC", "symbol": "BTC/USD:BTC", "at": 110}
+    case.journal += [
+        {"kind": "funded", "amount": "0.25", **contract},
+        {"kind": "settled", "amount": "0.50", **contract},
+        {"kind": "funded", "amount": "-0.04", **contract},
+        {"kind": "funded", "amount": "0.01", **contract},
+    ]
+    case.theirs["BTC"] += Decimal("0.72")
+    case.ours[(A, "BTC")] += Decimal("0.75")
+    assert violations(case) == set()
+    case.ours[(A, "BTC")] -= Decimal("0.03")  # booked before its time
+    assert violations(case) == {"balances_differ"}
+
+
 def test_a_late_order_without_a_window_is_counted_apart() -> None:
     case = Case()
     case.has_window = False

@@ -228,11 +228,27 @@ def _judge_fills(verdict: Verdict, product: Product, venue: Venue) -> None:
 
 
 def _judge_balances(verdict: Verdict, product: Product, venue: Venue) -> None:
+    running = _running_funding(venue.journal)
     ours = {asset: total for (account, asset), total in product.balances.items() if account == venue.account}
     for asset in sorted({*ours, *venue.balances}):
-        theirs, total = venue.balances.get(asset, Decimal(0)), ours.get(asset, Decimal(0))
+        theirs, total = venue.balances.get(asset, Decimal(0)) - running[asset], ours.get(asset, Decimal(0))
         if theirs != total:
             verdict.found["balances_differ"].append(f"{venue.account} {asset}: venue {theirs}, ledger {total}")
+
+
+def _running_funding(journal: Iterable[Row]) -> dict[str, Decimal]:
+    """Return what the running session has paid out and taken, by asset: it becomes the account's when the venue settles."""
+    running: dict[tuple[str, str], Decimal] = {}
+    for row in journal:
+        if row["kind"] == "settled":
+            running.pop((row["asset"], row["symbol"]), None)
+        elif row["kind"] == "funded":
+            key = (row["asset"], row["symbol"])
+            running[key] = running.get(key, Decimal(0)) + Decimal(row["amount"])
+    total: dict[str, Decimal] = defaultdict(Decimal)
+    for (asset, _), amount in running.items():
+        total[asset] += amount
+    return total
 
 
 def _judge_acknowledged(verdict: Verdict, history: History, product: Product) -> None:
