@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import product
 from typing import Any
 
@@ -265,3 +266,19 @@ def test_a_booked_trade_names_its_stream_and_an_anomaly_its_source() -> None:
     found = Break.objects.get(kind="unreadable")
     assert found.stream == "a message that could not be read"
     assert found.due_at == found.first_seen_at + timedelta(hours=8)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "delta", "shown"),
+    [
+        ("1234567.25", "-1234567", "-2469134.25", ["1,234,567.25", "−1,234,567"]),
+        ("12000 at 65432.1", "11000 at 65432.1", "-1000", ["12,000 at 65,432.1", "11,000 at 65,432.1"]),
+        ("0.00012345", "", "1", ["0.00012345", ""]),
+        ("order 12345678", "12345678", None, ["order 12345678", "12345678"]),  # names, not amounts
+    ],
+)
+def test_amounts_are_shown_with_thousands_apart_and_names_as_they_are(
+    ours: str, theirs: str, delta: str | None, shown: list[str]
+) -> None:
+    row = Break(ours=ours, theirs=theirs, delta=delta and Decimal(delta))
+    assert [side["text"] for side in queue.sides(row)[:2]] == shown
