@@ -1,4 +1,4 @@
-"""The first people, tokens and, in the demo, two paper venues with an account each. Running it again changes nothing."""
+"""The first people, tokens and, in the demo, paper venues with an account each. Running it again changes nothing."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def first_token(file: str, label: str, username: str, role: str) -> str:
 
 
 def demo_venues() -> None:
-    """Make the two paper venues and their accounts, with keys, and ask for their activation. Nothing is made twice."""
+    """Make the paper venues and their accounts, with keys, and ask for their activation. Nothing is made twice."""
     for exchange in defaults.EXCHANGES:
         api_key, secret = defaults.KEYS[exchange]
         code = f"paper-{exchange}"

@@ -81,6 +81,7 @@ class Strategy:
     def _trade(self, account: str, instrument: dict[str, Any]) -> None:
         price = Decimal(instrument["last_price"])
         side = self._chance.choice(["buy", "sell"])
+        is_inverse = instrument["settle"] == instrument["base"]  # its quantity is in quote asset
         self._count += 1
         order: dict[str, Any] = {
             "client_order_id": f"{self._run}-{self._count}",
@@ -88,7 +89,8 @@ class Strategy:
             "symbol": instrument["symbol"],
             "side": side,
             "quantity": _on_step(
-                NOTIONAL / price * Decimal(self._chance.randint(50, 150)) / 100, instrument["quantity_step"]
+                (NOTIONAL if is_inverse else NOTIONAL / price) * Decimal(self._chance.randint(50, 150)) / 100,
+                instrument["quantity_step"],
             ),
             "strategy": "demo",
         }

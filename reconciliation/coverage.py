@@ -89,7 +89,8 @@ def note_read(
         kept = Status.PROVED if row.status == Status.PROVED else Status.STALE if row.proved_at else Status.NEVER
         return _close(row, snapshot, kept, f"trading too close to the read to judge {names}"[:300], told)
     row.proved_at = snapshot.requested_at
-    notes = [f"{told[word]} {word}" for word in ("skipped", "explained") if told[word]] + let_pass
+    words = {"skipped": "in motion and not judged", "explained": "explained"}
+    notes = [f"{told[key]} {word}" for key, word in words.items() if told[key]] + let_pass
     return _close(row, snapshot, Status.PROVED, ", ".join(notes)[:300], told)
 
 

@@ -228,7 +228,7 @@ def _judge_fills(verdict: Verdict, product: Product, venue: Venue) -> None:
 
 
 def _judge_balances(verdict: Verdict, product: Product, venue: Venue) -> None:
-    running = _running_funding(venue.journal)
+    running = running_funding(venue.journal)
     ours = {asset: total for (account, asset), total in product.balances.items() if account == venue.account}
     for asset in sorted({*ours, *venue.balances}):
         theirs, total = venue.balances.get(asset, Decimal(0)) - running[asset], ours.get(asset, Decimal(0))
@@ -236,7 +236,7 @@ def _judge_balances(verdict: Verdict, product: Product, venue: Venue) -> None:
             verdict.found["balances_differ"].append(f"{venue.account} {asset}: venue {theirs}, ledger {total}")
 
 
-def _running_funding(journal: Iterable[Row]) -> dict[str, Decimal]:
+def running_funding(journal: Iterable[Row]) -> dict[str, Decimal]:
     """Return what the running session has paid out and taken, by asset: it becomes the account's when the venue settles."""
     running: dict[tuple[str, str], Decimal] = {}
     for row in journal:

@@ -292,7 +292,7 @@ def checks_of(main: Account, hedge: Account) -> None:
         "different": 0,
         "skipped": 1,
         "explained": 0,
-        "detail": "1 skipped",
+        "detail": "1 in motion and not judged",
     }
     for number in range(5):
         status = "partial" if number == 2 else "done"

@@ -16,12 +16,13 @@ from decimal import Decimal
 from pathlib import Path
 
 from project.lib import ids
+from tests.chaos import verdict
 from tests.flows.client import Api, Refused, wait_for
 from tests.venues.paper.process import PaperVenue, WorldHandle
 from venues.paper import defaults
 
 ROOT = Path(__file__).resolve().parents[2]
-ACCOUNTS = {"binance-demo": "binance", "kraken-demo": "kraken"}
+ACCOUNTS = {f"{exchange}-demo": exchange for exchange in defaults.EXCHANGES}
 WORKING = "queued,sending,open,partially_filled"
 
 
@@ -131,9 +132,9 @@ def compare(api: Api, paper: PaperVenue, code: str, world: WorldHandle) -> int:
         f"{code}: journal {theirs.total()} fills, ours {ours.total()}; lost {lost.total()}, invented {invented.total()}"
     )
     wrong = lost.total() + invented.total()
-    held = paper.balances(world)
+    held, running = paper.balances(world), verdict.running_funding(paper.journal(world))
     for row in api.all("/balances/", account=code):
-        venue = Decimal(held[row["asset"]]["total"])
+        venue = Decimal(held[row["asset"]]["total"]) - running[row["asset"]]
         say(f"{code}: {row['asset']} ledger {row['total']} venue {venue} difference {venue - Decimal(row['total'])}")
         wrong += venue != Decimal(row["total"])
     return wrong

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 HOST = "127.0.0.1"
 PORT = 8900
 WORLD = "demo"
-EXCHANGES = ("binance", "kraken")
+EXCHANGES = ("binance", "kraken", "deribit")
 SEED = 7
 FLOW_STEPS_PER_SECOND = 5.0
 
@@ -48,6 +48,7 @@ KEYS = {
 }
 PASSPHRASES = {"okx": "paper-okx-demo-passphrase"}
 BALANCES = {"USDT": "100000", "BTC": "2", "ETH": "30", "SOL": "500"}
+MORE_BALANCES = {"deribit": {"USDC": "50000"}}  # what its contracts are settled in
 PERMISSIONS = {"read": True, "trade": True, "withdraw": False}
 
 

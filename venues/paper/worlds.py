@@ -138,7 +138,7 @@ def demo_blueprint(exchange: str, name: str, seed: int, flow_steps_per_second: f
         "api_key": api_key,
         "secret": secret,
         "passphrase": defaults.PASSPHRASES.get(exchange, ""),
-        "balances": defaults.BALANCES,
+        "balances": {**defaults.BALANCES, **defaults.MORE_BALANCES.get(exchange, {})},
         "permissions": defaults.PERMISSIONS,
     }
     return Blueprint(
