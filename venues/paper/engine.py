@@ -11,6 +11,7 @@ from venues.paper.holdings import Holdings
 from venues.paper.markets import Exchange, Market
 from venues.paper.orders import (
     NOTHING,
+    SELF_TRADE,
     TRIGGER_TYPES,
     WOULD_TAKE,
     Fact,
@@ -23,8 +24,8 @@ from venues.paper.orders import (
     Version,
     text_id,
 )
-from venues.paper.pricing import FLAT, available, charge, check_filters, quantity_for_quote, taking_cost
-from venues.paper.triggers import Triggers, direction, has_reached
+from venues.paper.pricing import FLAT, available, charge, check_filters, meets_itself, quantity_for_quote, taking_cost
+from venues.paper.triggers import Triggers, check_trigger, direction, has_reached
 
 PRINTS_KEPT = 500
 FIRST_ID, ID_STRIDE = 600_000_000_000_000_000, 1000
@@ -80,7 +81,8 @@ class Engine(Holdings):
         check_filters(state.market, request, state.last_price)
         if self.client_ids_unique and request.client_order_id and request.client_order_id in account.open_client_ids:
             raise Rejected("duplicate_client_order_id")
-        self._check_trigger(state, request)
+        if self.exchange.refuses_immediate_trigger:
+            check_trigger(request, state.last_price)
         if self._would_take(state, request) and not self.exchange.ends_post_only_takers:
             raise Rejected("would_take")
         if request.reduce_only and request.quantity > account.position(request.symbol).reducible(request.side):
@@ -204,11 +206,13 @@ class Engine(Holdings):
         self._settle(self.markets[symbol])
 
     def match(self, state: MarketState, taker: Resting, limit: Decimal | None) -> None:
-        """Trade an incoming order against the book in price-time priority."""
+        """Trade an incoming order against the book in price-time priority, up to one of its own account where that is prevented."""
         side = OPPOSITE[taker.side]
         while taker.leaves:
             maker = state.book.best(side)
             if maker is None or not crosses(taker.side, limit, maker.price):
+                return
+            if meets_itself(self.exchange, taker, maker):
                 return
             if not (state.market.settle and self._ends_unreduced(state, maker)):
                 self._trade(state, taker, maker)
@@ -291,13 +295,6 @@ class Engine(Holdings):
         best = state.book.best_price(OPPOSITE[request.side]) if request.post_only else None
         return best is not None and crosses(request.side, request.price, best)
 
-    def _check_trigger(self, state: MarketState, request: OrderRequest) -> None:
-        trigger = request.trigger_price
-        if trigger is None or request.is_trailing or not self.exchange.refuses_immediate_trigger:
-            return
-        if has_reached(direction(request), trigger, state.last_price):
-            raise Rejected("would_trigger")
-
     def _wait(self, state: MarketState, order: Order) -> None:
         """Let an order wait for its trigger, unless the last price is there already."""
         order.is_working, order.working_at = False, 0
@@ -333,11 +330,14 @@ class Engine(Holdings):
         if self.exchange.ends_post_only_takers and self._would_take(state, request):
             self._end(order, "cancelled", WOULD_TAKE)
             return
-        if request.time_in_force != "FOK" or (available(state.book, request.side, limit, order.leaves) >= order.leaves):
+        if request.time_in_force != "FOK" or available(self.exchange, state.book, order, limit) >= order.leaves:
             self.match(state, order, limit)
         if not order.leaves:
             return
-        if request.is_market or request.time_in_force in ("IOC", "FOK"):
+        best = state.book.best(OPPOSITE[order.side])
+        if best is not None and crosses(order.side, limit, best.price) and meets_itself(self.exchange, order, best):
+            self._end(order, "cancelled", SELF_TRADE)
+        elif request.is_market or request.time_in_force in ("IOC", "FOK"):
             self._end(order, "expired", "remainder of an order that must trade at once")
         else:
             state.book.add(order)

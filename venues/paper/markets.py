@@ -55,6 +55,7 @@ class Exchange:
 
     ids_are_digits: order ids are long numbers, unique in the exchange; trades are numbered per market.
     ends_post_only_takers: a post-only order that would take is accepted and ends at once, instead of being refused.
+    prevents_self_trades: what would trade with an order of its own account is cancelled instead (Kraken's default, `cancel-newest`).
     """
 
     name: str
@@ -68,6 +69,7 @@ class Exchange:
     client_ids_unique: bool = True
     ends_post_only_takers: bool = False
     ids_are_digits: bool = False
+    prevents_self_trades: bool = False
 
 
 # symbol, id at the exchange, price step, quantity step, quantity minimum, notional minimum, first price
@@ -92,6 +94,7 @@ EXCHANGES: Mapping[str, Exchange] = {
         fee_in_received_asset=False,
         ids_per_symbol=False,
         refuses_immediate_trigger=False,
+        prevents_self_trades=True,
         market_rows=(
             ("BTC/USDT", "XBTUSDT", "0.1", "0.00000001", "0.00005", "0.5", "60000"),
             ("ETH/USDT", "ETHUSDT", "0.01", "0.00000001", "0.001", "0.5", "3000"),

@@ -11,6 +11,7 @@ NOTHING = Decimal(0)
 RAN_OUT = "order expired"
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ234567"
 WOULD_TAKE = "post-only order that would take"
+SELF_TRADE = "self trade prevention"
 VERSIONS_KEPT_MICROSECONDS = 900_000_000
 
 _visible_at = attrgetter("visible_at")

@@ -5,7 +5,7 @@ from decimal import ROUND_DOWN, Decimal
 from venues.paper.book import OPPOSITE, Book, crosses
 from venues.paper.contracts import QUANTUM, Position, margin_unit, value
 from venues.paper.markets import Exchange, Market
-from venues.paper.orders import NOTHING, OrderRequest, Rejected
+from venues.paper.orders import NOTHING, Order, OrderRequest, Rejected, Resting
 
 FLAT = Position()
 
@@ -94,14 +94,25 @@ def quantity_for_quote(book: Book, market: Market, side: str, quote_quantity: De
     return quantity
 
 
-def available(book: Book, side: str, limit: Decimal | None, enough: Decimal) -> Decimal:
+def available(exchange: Exchange, book: Book, order: Resting, limit: Decimal | None) -> Decimal:
     """Return the quantity an order could take at once, counted only until it is enough."""
     total = NOTHING
-    for resting in book.walk(OPPOSITE[side]):
-        if total >= enough or not crosses(side, limit, resting.price):
+    for resting in book.walk(OPPOSITE[order.side]):
+        if (
+            total >= order.leaves
+            or not crosses(order.side, limit, resting.price)
+            or meets_itself(exchange, order, resting)
+        ):
             break
         total += resting.leaves
     return total
+
+
+def meets_itself(exchange: Exchange, taker: Resting, maker: Resting) -> bool:
+    """Tell whether a trade would be between orders of one account, where the exchange ends the newer one instead."""
+    if not exchange.prevents_self_trades or not isinstance(taker, Order) or not isinstance(maker, Order):
+        return False
+    return taker.request.account == maker.request.account
 
 
 def check_filters(market: Market, request: OrderRequest, last_price: Decimal) -> None:

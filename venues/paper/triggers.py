@@ -3,7 +3,7 @@
 from bisect import bisect_left, insort
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from venues.paper.orders import Order, OrderRequest
+from venues.paper.orders import Order, OrderRequest, Rejected
 
 BIPS = Decimal(10_000)
 RISING, FALLING = "rising", "falling"
@@ -19,6 +19,13 @@ def direction(request: OrderRequest) -> str:
 def has_reached(way: str, trigger: Decimal, price: Decimal) -> bool:
     """Tell whether a price is at or beyond a trigger."""
     return price >= trigger if way == RISING else price <= trigger
+
+
+def check_trigger(request: OrderRequest, last_price: Decimal) -> None:
+    """Raise Rejected when an order's trigger is reached already, where the exchange refuses that."""
+    trigger = None if request.is_trailing else request.trigger_price
+    if trigger is not None and has_reached(direction(request), trigger, last_price):
+        raise Rejected("would_trigger")
 
 
 class Triggers:

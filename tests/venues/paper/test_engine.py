@@ -150,12 +150,12 @@ def test_fill_or_kill_takes_all_or_nothing() -> None:
 
 
 def test_an_account_may_trade_with_itself_and_only_pays_fees() -> None:
-    engine = engine_of("kraken")
+    engine = engine_of("coinbase")
     place(engine, "first", "sell", "0.1", "60000")
     place(engine, "first", "buy", "0.1", "60000")
     account = engine.accounts["first"]
     assert account.total["BTC"] == 1
-    assert account.total["USDT"] == Decimal(50_000) - Decimal(6_000) * Decimal("0.0065")
+    assert account.total["USDT"] == Decimal(50_000) - Decimal(6_000) * Decimal("0.01")
 
 
 @pytest.mark.parametrize(
@@ -182,3 +182,24 @@ def test_lie_detector_notices_money_from_nowhere() -> None:
     place(engine, "first", "sell", "0.1", "60000")
     with pytest.raises(AssertionError, match="not conserved"):
         place(engine, "second", "buy", "0.1", "60000")
+
+
+@pytest.mark.parametrize("time_in_force", ["GTC", "IOC", "FOK"])
+def test_kraken_cancels_the_newer_order_instead_of_a_trade_with_oneself(time_in_force: str) -> None:
+    engine = engine_of("kraken")
+    other = place(engine, "second", "sell", "0.1", "59000")
+    own = place(engine, "first", "sell", "0.2", "59500")
+    newer = place(engine, "first", "buy", "0.3", "60000", time_in_force)
+    is_whole = time_in_force == "FOK"  # what cannot trade whole does not trade at all
+    assert (newer.executed, newer.is_open, own.executed, own.is_open) == (
+        Decimal(0 if is_whole else "0.1"),
+        False,
+        0,
+        True,
+    )
+    assert other.executed == newer.executed
+    if not is_whole:
+        assert (newer.status, newer.versions[-1].reason) == ("cancelled", "self trade prevention")
+    there = place(engine, "second", "buy", "0.2", "59500")
+    assert there.executed + newer.executed == Decimal("0.3") or is_whole
+    assert place(engine, "first", "buy", "0.1", "58000").is_open  # it meets nothing of its own
