@@ -16,7 +16,7 @@ from orders import balance_notes, position_notes, pretrade, states
 from orders.detectors import DETECTED_ON, DETECTED_WITHIN
 from orders.models import Anomaly, Balance, DeadLetter, Fill, Intent, Order
 from orders.ports import AtVenue, Waiting
-from orders.rows import AccountView, BalanceView, CredentialView, IntentRow
+from orders.rows import AccountView, BalanceView, CredentialView, IntentRow, OrderRow
 from orders.triggers import ARMED, HELD_BACK
 from project.lib import audit, clock, feed, sql
 from risk.checks import Facts
@@ -36,9 +36,12 @@ _QUEUED = (
     "WHERE account_id = a.code AND status = 'queued' AND trigger_state NOT IN ('dormant', 'armed', 'waiting') ORDER BY created_at, id LIMIT %s) o "
     "ORDER BY o.created_at, o.id"
 )
+# A cancel that can do nothing yet stays in its row: hundreds of orders in doubt must not hold up the cancel of a live one.
 _WISHES = (
-    "SELECT a.code, i.id, i.action, i.order_id FROM unnest(%s::text[]) AS a(code) CROSS JOIN LATERAL (SELECT id, action, "
-    "order_id, requested_at FROM orders_intent WHERE account_id = a.code AND done_at IS NULL ORDER BY requested_at, id "
+    "SELECT a.code, i.id, i.action, i.order_id FROM unnest(%s::text[]) AS a(code) CROSS JOIN LATERAL (SELECT w.id, w.action, "
+    "w.order_id, w.requested_at FROM orders_intent w LEFT JOIN orders_order o ON o.id = w.order_id WHERE w.account_id = a.code "
+    "AND w.done_at IS NULL AND NOT (w.action = 'cancel' AND (coalesce(o.status, '') IN ('sending', 'unknown') OR "
+    "(coalesce(o.status, '') IN ('open', 'partially_filled') AND o.mutation <> 'none'))) ORDER BY w.requested_at, w.id "
     "LIMIT %s) i ORDER BY i.requested_at, i.id"
 )
 _GROUPS = (
@@ -110,6 +113,24 @@ class DatabaseDesk:
             "AND resolved_at IS NULL"
         )
         return sorted(row[0] for row in sql.rows(query, account))
+
+    def symbols_in_doubt(self, account: str) -> Collection[str]:
+        """Return the symbols of orders that may be at the venue under an id we do not know: a submit in flight or unknown."""
+        query = (
+            "SELECT DISTINCT o.symbol FROM orders_attempt a JOIN orders_order o ON o.id = a.order_id WHERE a.account_id = %s "
+            "AND a.outcome IN ('', 'unknown') AND a.resolved_at IS NULL AND a.action = 'submit' AND o.venue_order_id = ''"
+        )
+        return frozenset(row[0] for row in sql.rows(query, account))
+
+    def has_twin_in_doubt(self, order: OrderRow) -> bool:
+        """Say whether another order that looks the same may be at the venue under an id we do not know."""
+        query = (
+            "SELECT 1 FROM orders_attempt a JOIN orders_order o ON o.id = a.order_id WHERE a.account_id = %s "
+            "AND a.outcome IN ('', 'unknown') AND a.resolved_at IS NULL AND o.id <> %s AND o.venue_order_id = '' "
+            "AND (o.symbol, o.side, o.type, o.quantity) = (%s, %s, %s, %s) AND o.price IS NOT DISTINCT FROM %s LIMIT 1"
+        )
+        shape = (order.symbol, order.side, order.type, order.quantity, order.price)
+        return bool(sql.rows(query, order.account, order.id, *shape))
 
     def orders_in(self, account: str, *, status: str = "", mutation: str = "") -> Sequence[uuid.UUID]:
         """Return the orders with a status, or with a mutation, oldest first."""

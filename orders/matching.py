@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from orders import events
 from orders.books import Books
@@ -24,23 +23,11 @@ def find(books: Books, account: str, report: OrderReport | FillReport) -> OrderR
     return None
 
 
-def may_be_ours(books: Books, account: str, report: OrderReport | FillReport, *, ids_echoed: bool = True) -> bool:
-    """Say whether an unmatched statement could belong to a submit of ours that has no venue id yet."""
+def may_be_ours(doubtful: Collection[str], report: OrderReport | FillReport, *, ids_echoed: bool = True) -> bool:
+    """Say whether an unmatched statement could belong to a submit of ours without a venue id, on one of the doubtful symbols."""
     if report.venue_client_id and ids_echoed:
         return False  # it carries a client id, and that id is not one of ours
-    return any(
-        attempt.action == "submit" and (attempt.outcome == "" or attempt.is_unresolved)
-        for order_id in _in_doubt(books, account)
-        if books.order(order_id).symbol == report.symbol and not books.order(order_id).venue_order_id
-        for attempt in books.attempts(order_id)
-    )
-
-
-def has_twin_in_doubt(books: Books, order: OrderRow) -> bool:
-    """Say whether another order that looks the same may be at the venue under an id we do not know."""
-    shape = (order.symbol, order.side, order.type, order.quantity, order.price, "")
-    twins = [books.order(order_id) for order_id in _in_doubt(books, order.account) if order_id != order.id]
-    return any((o.symbol, o.side, o.type, o.quantity, o.price, o.venue_order_id) == shape for o in twins)
+    return report.symbol in doubtful
 
 
 def adopt(books: Books, account: str, report: OrderReport) -> OrderRow | None:
@@ -62,11 +49,3 @@ def adopt(books: Books, account: str, report: OrderReport) -> OrderRow | None:
     }  # fmt: skip
     books.note(account, "external_order", str(order.id), order=order.id, data=data)
     return order
-
-
-def _in_doubt(books: Books, account: str) -> Sequence[uuid.UUID]:
-    """Return the orders in doubt, read anew: one cached before another owner sent it would seem never to have left."""
-    order_ids = books.store.orders_in_doubt(account)
-    books.reread(order_ids)
-    books.load(order_ids)
-    return order_ids

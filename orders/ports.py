@@ -16,6 +16,7 @@ from orders.rows import (
     BalanceView,
     FillRow,
     IntentRow,
+    OrderRow,
     PositionRow,
     TradeKey,
     TransferKey,
@@ -68,6 +69,15 @@ class Desk(Protocol):
 
     def orders_in_doubt(self, account: str) -> Sequence[uuid.UUID]:
         """Return orders with an attempt in flight or unknown and unresolved."""
+
+    def symbols_in_doubt(self, account: str) -> Collection[str]:
+        """Return the symbols of orders that may be at the venue under an id we do not know: a submit in flight or unknown.
+
+        As stored, never as cached: an order cached before another owner sent it would seem never to have left.
+        """
+
+    def has_twin_in_doubt(self, order: OrderRow) -> bool:
+        """Say whether another order that looks the same may be at the venue under an id we do not know; as stored."""
 
     def orders_in(self, account: str, *, status: str = "", mutation: str = "") -> Sequence[uuid.UUID]:
         """Return the orders with a status, or with a mutation, oldest first."""

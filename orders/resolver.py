@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import dataclasses
 import uuid
@@ -21,23 +22,44 @@ from venues.messages import Evidence, Lookup, OrderReport
 LOOKUP_SECONDS_AFTER_LETTER = 30
 STUCK_MAX = 20
 ORPHAN_SECONDS = 1.0
+LOOKUPS_MAX, LOOKUPS_AT_ONCE = 64, 4
 Doubt = tuple[OrderRow, AttemptRow]
 
 
 async def resolve(service: Service) -> int:
-    """Take every unresolved attempt of the account one step further. Returns how many are left."""
+    """Take unresolved attempts of the account one step further, those first that were longest not looked at.
+
+    Returns how many are left. Only so many are looked up before what can be concluded is: an owner that is ended again and
+    again would otherwise never come to it.
+    """
     found, stuck = await service.writer.run(lambda books: _unsettled(books, service))
     if not found and not stuck:
         return 0
     now = clock.now()
-    due = [doubt for doubt in found if _is_due(service, doubt[1], now)]
-    for order, attempt in due:
-        await look(service, order, attempt)
+    due = sorted((doubt for doubt in found if _is_due(service, doubt[1], now)), key=_looked_at)[:LOOKUPS_MAX]
+    await _look_up(service, due)
     await _check_stuck(service, stuck)
     if due:
         await _prove_absences(service)
     await service.writer.run_until_committed(lambda books: _park_overdue(books, service))
     return len(found) + len(stuck)
+
+
+async def _look_up(service: Service, due: list[Doubt]) -> None:
+    waiting = iter(due)
+
+    async def work() -> None:
+        for order, attempt in waiting:
+            await look(service, order, attempt)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(LOOKUPS_AT_ONCE, len(due))):
+            group.create_task(work())
+
+
+def _looked_at(doubt: Doubt) -> tuple[datetime, uuid.UUID]:
+    attempt = doubt[1]
+    return attempt.last_lookup_at or attempt.sent_at, attempt.id
 
 
 async def look(service: Service, order: OrderRow, attempt: AttemptRow) -> Lookup:

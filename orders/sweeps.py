@@ -210,7 +210,7 @@ async def ask(service: Service, order: OrderRow, client_id: str, *, since: datet
         known_venue_order_ids=others,
     )  # fmt: skip
     # after the answer: what it lists of ours under an id we do not know was in doubt before it was listed
-    if by_shape and await service.writer.run(lambda books: matching.has_twin_in_doubt(books, order)):
+    if by_shape and await service.writer.run(lambda books: books.store.has_twin_in_doubt(order)):
         return Lookup(result="failed", evidence=found.evidence)
     return found
 
@@ -267,13 +267,11 @@ def apply_reports(books: Books, service: Service, reports: Iterable[Report], *, 
 
 async def adopt_unmatched(service: Service, unmatched: Sequence[OrderReport | FillReport]) -> None:
     """Take in orders and trades placed elsewhere; what may still turn out to be ours waits for its lookup."""
-    echoes = service.gateway.capabilities.client_ids
+    if not unmatched:
+        return
+    doubtful = await service.writer.run(lambda books: books.store.symbols_in_doubt(service.account))
     for report in unmatched:
-
-        def is_ours(books: Books, report: OrderReport | FillReport = report) -> bool:
-            return matching.may_be_ours(books, service.account, report, ids_echoed=echoes)
-
-        if await service.writer.run(is_ours):
+        if matching.may_be_ours(doubtful, report, ids_echoed=service.gateway.capabilities.client_ids):
             service.lookup_wanted.set()
             service.sweep_wanted.set()  # once its own answer has named it, the sweep finds it
             continue

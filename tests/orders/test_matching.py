@@ -34,8 +34,7 @@ def stored(row: OrderRow | None) -> Order | None:
 
 
 def may_be_ours(account: Account, statement: OrderReport | FillReport, **options: bool) -> bool:
-    with store.transaction() as books:
-        return matching.may_be_ours(books, account.code, statement, **options)
+    return matching.may_be_ours(store.Store().symbols_in_doubt(account.code), statement, **options)
 
 
 def test_an_order_is_found_by_the_id_we_sent_or_by_the_venues(account: Account) -> None:
@@ -65,7 +64,7 @@ def test_an_order_cached_before_another_owner_sent_it_may_be_ours(account: Accou
     with store.transaction() as books:
         books.add_attempt(attempt)
         events.begin_submit(books, books.order(order.pk), attempt)
-    assert matching.may_be_ours(Books(store.Store(), cache), account.code, report("open"), ids_echoed=False)
+    assert may_be_ours(account, report("open"), ids_echoed=False)
 
 
 def test_a_foreign_order_is_adopted_as_external_and_noted(account: Account) -> None:

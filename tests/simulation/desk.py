@@ -11,7 +11,7 @@ from typing import Any
 
 from orders import states
 from orders.ports import AtVenue, Waiting
-from orders.rows import ZERO, AccountView, BalanceView, CredentialView, IntentRow
+from orders.rows import ZERO, AccountView, AttemptRow, BalanceView, CredentialView, IntentRow, OrderRow
 from orders.triggers import ARMED, HELD_BACK
 from project.lib import clock
 from risk.checks import Facts
@@ -56,13 +56,19 @@ class MemoryDesk:
         wishes: dict[str, list[tuple[uuid.UUID, str, uuid.UUID | None]]] = {}
         asked = [database.intents[key] for key in database.waiting_intents]
         for intent in sorted(asked, key=lambda intent: (intent.requested_at, intent.id)):
-            if intent.account in codes:
+            if intent.account in codes and not self._must_wait(intent):
                 wishes.setdefault(intent.account, []).append((intent.id, intent.action, intent.order))
         settings = {
             code: (database.accounts[code].activation_requested_at, "", database.accounts[code].credential)
             for code in codes
         }
         return Waiting(queued=queued, wishes=wishes, settings=settings)
+
+    def _must_wait(self, intent: IntentRow) -> bool:
+        order = self.database.orders.get(intent.order) if intent.order and intent.action == "cancel" else None
+        return order is not None and (
+            order.status in ("sending", "unknown") or (order.status in states.AT_VENUE and order.mutation != "none")
+        )
 
     def intent(self, intent_id: uuid.UUID) -> IntentRow:
         """Return a wish. Raises KeyError."""
@@ -80,8 +86,27 @@ class MemoryDesk:
 
     def orders_in_doubt(self, account: str) -> list[uuid.UUID]:
         """Return orders with an attempt in flight or unknown and unresolved."""
+        return sorted({attempt.order for attempt in self._in_doubt(account)})
+
+    def symbols_in_doubt(self, account: str) -> frozenset[str]:
+        """Return the symbols of orders that may be at the venue under an id we do not know: a submit in flight or unknown."""
+        unanswered = [attempt for attempt in self._in_doubt(account) if attempt.action == "submit"]
+        orders = [self.database.orders[attempt.order] for attempt in unanswered]
+        return frozenset(order.symbol for order in orders if not order.venue_order_id)
+
+    def has_twin_in_doubt(self, order: OrderRow) -> bool:
+        """Say whether another order that looks the same may be at the venue under an id we do not know."""
+        shape = (order.symbol, order.side, order.type, order.quantity, order.price, "")
+        others = [self.database.orders[attempt.order] for attempt in self._in_doubt(order.account)]
+        return any(
+            (o.symbol, o.side, o.type, o.quantity, o.price, o.venue_order_id) == shape
+            for o in others
+            if o.id != order.id
+        )
+
+    def _in_doubt(self, account: str) -> list[AttemptRow]:
         database = self.database
-        return sorted({database.attempts[key].order for key, owner in database.in_doubt.items() if owner == account})
+        return [database.attempts[key] for key, owner in database.in_doubt.items() if owner == account]
 
     def orders_in(self, account: str, *, status: str = "", mutation: str = "") -> list[uuid.UUID]:
         """Return the orders with a status, or with a mutation, oldest first."""
