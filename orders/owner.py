@@ -59,7 +59,8 @@ class Owner:
         self._busy: dict[uuid.UUID, asyncio.Task[bool]] = {}
         self._changed, self._noted = asyncio.Event(), asyncio.Event()
         self._resting: dict[uuid.UUID, float] = {}
-        self._slots = asyncio.Semaphore(IN_FLIGHT_MAX)
+        # apart: what stands at the venue is cancelled though every order on its way there hangs
+        self._order_slots, self._wish_slots = asyncio.Semaphore(IN_FLIGHT_MAX), asyncio.Semaphore(IN_FLIGHT_MAX)
         self._served: tuple[object, ...] = ()
         self._noticed: object = None
         self._why_closed = "it is not activated"
@@ -77,11 +78,12 @@ class Owner:
         for intent_id, action, order_id in wishes:
             unwanted.add(order_id if action == "cancel" else None)
             if service.is_open or action == "cancel":
-                self._take(intent_id, partial(_CARRY.get(action, person.carry_out), service, intent_id))
+                carry = partial(_CARRY.get(action, person.carry_out), service, intent_id)
+                self._take(intent_id, carry, self._wish_slots)
         if service.is_open:
             for order_id in queued:
                 if order_id not in unwanted:
-                    self._take(order_id, partial(submission.submit, service, order_id))
+                    self._take(order_id, partial(submission.submit, service, order_id), self._order_slots)
 
     def notice(self, seen: object) -> None:
         """Take what the account's rows say now; a new activation request, key or address makes the owner start over."""
@@ -262,13 +264,13 @@ class Owner:
             await self._writer.run_until_committed(say)
         self._served = (*self._served[:1], status, *self._served[2:])
 
-    def _take(self, key: uuid.UUID, work: Callable[[], Awaitable[bool]]) -> None:
+    def _take(self, key: uuid.UUID, work: Callable[[], Awaitable[bool]], slots: asyncio.Semaphore) -> None:
         if key in self._busy or self._resting.get(key, 0.0) > clock.monotonic_seconds():
             return
         failpoints.reach("P2")
 
         async def carry() -> bool:
-            async with self._slots:
+            async with slots:
                 return await work()
 
         task = asyncio.create_task(carry())

@@ -6,6 +6,7 @@ oldest each time. 1,400 orders stayed unknown, none of them became a dead letter
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -15,11 +16,13 @@ import pytest
 from orders import intake, resolver, sweeps
 from orders.desk import WAITING_MAX
 from orders.models import Attempt, DeadLetter, Intent, Order
+from orders.owner import IN_FLIGHT_MAX, Owner
 from orders.states import Status
 from orders.store import Store
 from project.lib import clock
 from tests.orders.scene import moved, queued, report, sending
 from tests.regressions.rig import Rig
+from tests.venues.desk import until
 from venues.models import Account
 
 DOUBTS = resolver.LOOKUPS_MAX + 16
@@ -75,6 +78,25 @@ async def test_unmatched_statements_cost_one_look_at_the_doubts(rig: Rig, monkey
     await sweeps.adopt_unmatched(rig.service, [report("open", venue_order_id=f"v-{number}") for number in range(200)])
     assert len(jobs) == 1
     assert rig.service.lookup_wanted.is_set() and not await rig.of(Order.objects.filter(is_external=True).count)
+
+
+async def test_a_cancel_goes_out_while_as_many_orders_as_may_be_under_way_hang(rig: Rig) -> None:
+    live = await rig.submitted()
+    for _ in range(IN_FLIGHT_MAX + 6):
+        await rig.queued(quantity="0.001")
+    rig.service.gateway._adapter._wire._timeout_seconds = 10  # type: ignore[union-attr]
+    rig.fault("hang", "create_order", count=2 * IN_FLIGHT_MAX, params={"seconds": 3, "when": "before"})
+    owner = Owner(rig.service.lease, rig.service.writer, rig.service.timing, gateways=None)  # type: ignore[arg-type]
+    owner.service, rig.service.is_open = rig.service, True
+    waiting = await rig.service.writer.run(lambda books: books.store.waiting([rig.account.code]))
+    owner.offer(waiting.queued[rig.account.code], [])
+    await until(lambda: len(rig.service.in_flight) == IN_FLIGHT_MAX)
+    wish = await rig.of(lambda: intake.request_cancellation(live, actor="ada"))
+    owner.offer([], [(wish.pk, "cancel", live.pk)])
+    await until(lambda: wish.pk not in owner._busy)
+    told = Attempt.objects.exclude(outcome_at=None).order_by("outcome_at").values_list("action", "outcome")
+    assert await rig.of(lambda: list(told)) == [("submit", "accepted"), ("cancel", "accepted")], "nothing of what hangs"
+    await asyncio.wait(owner._busy.values())
 
 
 def test_cancels_that_must_wait_hold_up_no_cancel_of_a_live_order(account: Account) -> None:
