@@ -36,8 +36,9 @@ SELECT gen_random_uuid(), %s, %s, symbol, side, price, quantity, 1, fee, fee_ass
     executed_at FROM ({trades}) AS t
 """
 _LINES = """
-INSERT INTO reconciliation_statementline (statement_id, number, symbol, side, venue_trade_id, price, quantity, fee, fee_asset, executed_at)
-SELECT %s, n, symbol, side, venue_trade_id, price, quantity, fee, fee_asset, executed_at FROM ({trades}) AS t ORDER BY hashint8(n)
+INSERT INTO reconciliation_statementline (statement_id, number, symbol, side, venue_trade_id, price, quantity, fee, fee_asset, executed_at,
+    venue_order_id)
+SELECT %s, n, symbol, side, venue_trade_id, price, quantity, fee, fee_asset, executed_at, '' FROM ({trades}) AS t ORDER BY hashint8(n)
 """
 _TOLD = """
 INSERT INTO orders_venuedigest (account_id, minute, count, digest, snapshot_number, told_at)
@@ -47,8 +48,8 @@ FROM reconciliation_statementline WHERE statement_id = %s GROUP BY 2
 """
 _PLANT = {
     "not_here": "INSERT INTO reconciliation_statementline (statement_id, number, symbol, side, venue_trade_id, price, quantity, fee, "
-    "fee_asset, executed_at) SELECT statement_id, number + 1000000000, symbol, side, venue_trade_id || 'x', price, quantity, fee, "
-    "fee_asset, executed_at FROM reconciliation_statementline WHERE statement_id = %s AND number = ANY(%s)",
+    "fee_asset, executed_at, venue_order_id) SELECT statement_id, number + 1000000000, symbol, side, venue_trade_id || 'x', price, quantity, fee, "
+    "fee_asset, executed_at, '' FROM reconciliation_statementline WHERE statement_id = %s AND number = ANY(%s)",
     "not_there": "DELETE FROM reconciliation_statementline WHERE statement_id = %s AND number = ANY(%s)",
     **{
         name: f"UPDATE reconciliation_statementline SET {name} = {name} + 0.00000001 WHERE statement_id = %s AND number = ANY(%s)"
