@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -37,9 +37,10 @@ INTAKE_BATCH = 50
 
 @dataclass
 class Desk:
-    """One open account and the times at which the venue answered its orders."""
+    """One open account and the times at which its orders were handed over and answered."""
 
     service: Service
+    begun_at: dict[object, float] = field(default_factory=dict)
     answered_at: dict[object, float] = field(default_factory=dict)
     made: int = 0
 
@@ -53,15 +54,21 @@ class Desk:
         return ids_made
 
     async def submit_all(self, orders: list[uuid.UUID], in_flight: int) -> Timed:
-        """Send orders and time each from the hand-over to the venue's answer in hand; the attempt is durable before the wire."""
+        """Send orders and time each from the hand-over to the venue's answer in hand; the attempt is durable before the wire.
+
+        Where several are in flight, as many again wait behind them: whose answer is being recorded is not in flight.
+        """
+        self.service.order_slots = asyncio.Semaphore(in_flight)
 
         async def one(number: int) -> float:
-            began = time.perf_counter()
             if not await submission.submit(self.service, orders[number]):
                 raise RuntimeError("an order could not go")
-            return self.answered_at.pop(asyncio.current_task()) - began
+            task = asyncio.current_task()
+            return self.answered_at.pop(task) - self.begun_at.pop(task)
 
-        return await closed_loop("executor, durable", in_flight, len(orders), one)
+        at_once = in_flight if in_flight == 1 else 2 * in_flight
+        timed = await closed_loop("executor, durable", at_once, len(orders), one)
+        return replace(timed, in_flight=in_flight)
 
     def _row(self, **changes: Any) -> OrderRow:
         self.made += 1
@@ -92,14 +99,18 @@ async def open_desk(code: str, world: WorldHandle) -> AsyncIterator[Desk]:
     specs = await gateway.markets()
     await writer.run(lambda books: books.later(lambda: books.store.store_instruments(code, specs)))
     desk = Desk(service)
-    place = gateway.place
+    turn, place = gateway.turn, gateway.place
+
+    async def begun(priority: Any) -> None:
+        desk.begun_at[asyncio.current_task()] = time.perf_counter()
+        await turn(priority)
 
     async def timed(message: Any) -> Any:
         answer = await place(message)
         desk.answered_at[asyncio.current_task()] = time.perf_counter()
         return answer
 
-    gateway.place = timed  # type: ignore[method-assign, assignment]
+    gateway.turn, gateway.place = begun, timed  # type: ignore[method-assign, assignment]
     try:
         yield desk
     finally:

@@ -31,7 +31,6 @@ from orders.stream import Stream
 from project.lib import clock, failpoints
 
 logger = logging.getLogger(__name__)
-IN_FLIGHT_MAX = 64
 RETRY_SECONDS = 3.0
 REST_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
@@ -59,8 +58,6 @@ class Owner:
         self._busy: dict[uuid.UUID, asyncio.Task[bool]] = {}
         self._changed, self._noted = asyncio.Event(), asyncio.Event()
         self._resting: dict[uuid.UUID, float] = {}
-        # apart: what stands at the venue is cancelled though every order on its way there hangs
-        self._order_slots, self._wish_slots = asyncio.Semaphore(IN_FLIGHT_MAX), asyncio.Semaphore(IN_FLIGHT_MAX)
         self._served: tuple[object, ...] = ()
         self._noticed: object = None
         self._why_closed = "it is not activated"
@@ -78,12 +75,11 @@ class Owner:
         for intent_id, action, order_id in wishes:
             unwanted.add(order_id if action == "cancel" else None)
             if service.is_open or action == "cancel":
-                carry = partial(_CARRY.get(action, person.carry_out), service, intent_id)
-                self._take(intent_id, carry, self._wish_slots)
+                self._take(intent_id, partial(_carry, service, action, intent_id))
         if service.is_open:
             for order_id in queued:
                 if order_id not in unwanted:
-                    self._take(order_id, partial(submission.submit, service, order_id), self._order_slots)
+                    self._take(order_id, partial(submission.submit, service, order_id))
 
     def notice(self, seen: object) -> None:
         """Take what the account's rows say now; a new activation request, key or address makes the owner start over."""
@@ -264,16 +260,11 @@ class Owner:
             await self._writer.run_until_committed(say)
         self._served = (*self._served[:1], status, *self._served[2:])
 
-    def _take(self, key: uuid.UUID, work: Callable[[], Awaitable[bool]], slots: asyncio.Semaphore) -> None:
+    def _take(self, key: uuid.UUID, work: Callable[[], Awaitable[bool]]) -> None:
         if key in self._busy or self._resting.get(key, 0.0) > clock.monotonic_seconds():
             return
         failpoints.reach("P2")
-
-        async def carry() -> bool:
-            async with slots:
-                return await work()
-
-        task = asyncio.create_task(carry())
+        task = asyncio.ensure_future(work())
         self._busy[key] = task
         task.add_done_callback(lambda done: self._put_down(key, done))
 
@@ -294,6 +285,11 @@ class Owner:
     async def _finish_busy(self) -> None:
         if self._busy:
             await asyncio.wait(list(self._busy.values()), timeout=self._timing.request_timeout_seconds + 1)
+
+
+async def _carry(service: Service, action: str, intent_id: uuid.UUID) -> bool:
+    async with service.wish_slots:
+        return await _CARRY.get(action, person.carry_out)(service, intent_id)
 
 
 class _Changed(Exception):

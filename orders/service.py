@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orders.ports import Lease, Writing
@@ -20,6 +21,7 @@ WINDOW_MS = 5000
 WINDOW_MS_MIN = 1000
 MARGIN_SECONDS = 1.0
 STAMPED_MAX = 256
+IN_FLIGHT_MAX = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,9 @@ class Service:
     writer: Writing
     timing: Timing
     admission: asyncio.Semaphore = field(default_factory=admission)
+    # apart: what stands at the venue is cancelled though every order on its way there hangs
+    order_slots: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, IN_FLIGHT_MAX))
+    wish_slots: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, IN_FLIGHT_MAX))
     is_open: bool = False
     has_stream: bool = False
     sweep_wanted: asyncio.Event = field(default_factory=asyncio.Event)

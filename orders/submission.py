@@ -34,7 +34,33 @@ class Begun:
 
 
 async def submit(service: Service, order_id: uuid.UUID) -> bool:
-    """Send one queued order. Returns False when it could not go now and stays queued; never raises for the venue."""
+    """Send one queued order. Returns False when it could not go now and stays queued; never raises for the venue.
+
+    The next one may go as soon as the venue has answered this one, while the answer is being recorded.
+    """
+    begun = None
+    try:
+        async with service.order_slots:
+            begun = await _begun(service, order_id)
+            if not isinstance(begun, Begun):
+                return begun
+            failpoints.reach("P4")
+            answer = await service.gateway.place(begun.message)
+            received_at = clock.now()
+        failpoints.reach("P7")
+        needs_fills = await service.writer.run_until_committed(lambda books: finish(books, begun, answer, received_at))
+    finally:
+        if isinstance(begun, Begun):
+            service.in_flight.discard(begun.attempt)
+    if needs_fills or (not service.has_stream and begun.message.time_in_force != "GTC"):
+        service.sweep_wanted.set()
+    if answer.outcome == "unknown":
+        service.lookup_wanted.set()
+    return answer.outcome != "not_sent"
+
+
+async def _begun(service: Service, order_id: uuid.UUID) -> Begun | bool:
+    """Commit an attempt. Returns False when the order cannot go now, True when there is nothing to send any more."""
     if not await service.has_turn("order"):
         return False
     async with service.admission:
@@ -48,19 +74,7 @@ async def submit(service: Service, order_id: uuid.UUID) -> bool:
     if begun is None:
         return True
     service.in_flight.add(begun.attempt)
-    try:
-        failpoints.reach("P4")
-        answer = await service.gateway.place(begun.message)
-        received_at = clock.now()
-        failpoints.reach("P7")
-        needs_fills = await service.writer.run_until_committed(lambda books: finish(books, begun, answer, received_at))
-    finally:
-        service.in_flight.discard(begun.attempt)
-    if needs_fills or (not service.has_stream and begun.message.time_in_force != "GTC"):
-        service.sweep_wanted.set()
-    if answer.outcome == "unknown":
-        service.lookup_wanted.set()
-    return answer.outcome != "not_sent"
+    return begun
 
 
 def begin(books: Books, service: Service, order_id: uuid.UUID, stamp_ms: int, window_ms: int) -> Begun | None:

@@ -123,7 +123,7 @@ class Rig:
         owner.service = self.service
         waiting = await self.service.writer.run(lambda books: books.store.waiting([self.account.code]))
         taken: set[Any] = set()
-        owner._take = lambda key, work, slots: taken.add(key)  # type: ignore[method-assign]
+        owner._take = lambda key, work: taken.add(key)  # type: ignore[method-assign]
         owner.offer(waiting.queued.get(self.account.code, ()), waiting.wishes.get(self.account.code, ()))
         return taken
 

@@ -16,7 +16,8 @@ import pytest
 from orders import intake, resolver, sweeps
 from orders.desk import WAITING_MAX
 from orders.models import Attempt, DeadLetter, Intent, Order
-from orders.owner import IN_FLIGHT_MAX, Owner
+from orders.owner import Owner
+from orders.service import IN_FLIGHT_MAX
 from orders.states import Status
 from orders.store import Store
 from project.lib import clock
