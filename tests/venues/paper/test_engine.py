@@ -196,6 +196,6 @@ def test_kraken_cancels_the_newer_order_instead_of_a_trade_with_oneself(time_in_
     assert other.executed == newer.executed
     if not is_whole:
         assert (newer.status, newer.versions[-1].reason) == ("cancelled", "self trade prevention")
-    there = place(engine, "second", "buy", "0.2", "59500")
+    there = place(engine, "third", "buy", "0.2", "59500")
     assert there.executed == Decimal("0.2")
     assert place(engine, "first", "buy", "0.1", "58000").is_open  # it meets nothing of its own
