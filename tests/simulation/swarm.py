@@ -17,7 +17,7 @@ STREAM = {
     "stream_closed": 0.03, "stream_refused": 0.30,
 }  # fmt: skip
 VENUE = {
-    "fill_delayed": 0.15, "cancel_then_fill": 0.15, "ack_then_deny": 0.10, "slow_to_show": 0.15, "overfill": 0.03,
+    "fill_delayed": 0.15, "cancel_then_fill": 0.30, "ack_then_deny": 0.10, "slow_to_show": 0.15, "overfill": 0.03,
     "silent_debit": 0.02, "deposit": 0.02, "ack_without_order": 0.3,
 }  # fmt: skip
 DATABASE = {"commit_refused": 0.02, "commit_unanswered": 0.02, "slow_commit": 0.10, "signal_lost": 0.30,

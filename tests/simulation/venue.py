@@ -137,7 +137,12 @@ class SimVenue:
             report = self.report(order, order.versions[-1])
             self.engine.force_fill(order, order.leaves)
             self.drain()
-            return "accepted", "", report if self.chance.random() < 0.5 else None
+            how = self.chance.random()
+            if how < 0.2:
+                return "accepted", "", report
+            # called cancelled before the trade is told; not where we replace what a venue says is over: that is an overfill
+            is_over = how > 0.4 and not self.swarm.amends
+            return "accepted", "", replace(report, status="cancelled") if is_over else None
         self.engine.cancel(order)
         self.drain()
         return "accepted", "", self.report(order, order.versions[-1])
