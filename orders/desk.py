@@ -31,6 +31,7 @@ _KEYS = (KeyState.ACTIVE, KeyState.CANDIDATE)
 _AT_VENUE = sorted(states.AT_VENUE)
 # literally as the partial indexes say it: a parameter would not be known to match them
 _ALIVE = "status NOT IN ({})".format(", ".join(f"'{status.value}'" for status in sorted(states.TERMINAL)))
+_IN_DOUBT = "outcome IN ('', 'unknown') AND resolved_at IS NULL"
 _QUEUED = (
     "SELECT a.code, o.id FROM unnest(%s::text[]) AS a(code) CROSS JOIN LATERAL (SELECT id, created_at FROM orders_order "
     "WHERE account_id = a.code AND status = 'queued' AND trigger_state NOT IN ('dormant', 'armed', 'waiting') ORDER BY created_at, id LIMIT %s) o "
@@ -108,17 +109,14 @@ class DatabaseDesk:
 
     def orders_in_doubt(self, account: str) -> Sequence[uuid.UUID]:
         """Return orders with an attempt in flight or unknown and unresolved."""
-        query = (
-            "SELECT DISTINCT order_id FROM orders_attempt WHERE account_id = %s AND outcome IN ('', 'unknown') "
-            "AND resolved_at IS NULL"
-        )
+        query = f"SELECT DISTINCT order_id FROM orders_attempt WHERE account_id = %s AND {_IN_DOUBT}"
         return sorted(row[0] for row in sql.rows(query, account))
 
     def symbols_in_doubt(self, account: str) -> Collection[str]:
         """Return the symbols of orders that may be at the venue under an id we do not know: a submit in flight or unknown."""
         query = (
             "SELECT DISTINCT o.symbol FROM orders_attempt a JOIN orders_order o ON o.id = a.order_id WHERE a.account_id = %s "
-            "AND a.outcome IN ('', 'unknown') AND a.resolved_at IS NULL AND a.action = 'submit' AND o.venue_order_id = ''"
+            f"AND {_IN_DOUBT} AND a.action = 'submit' AND o.venue_order_id = ''"
         )
         return frozenset(row[0] for row in sql.rows(query, account))
 
@@ -126,7 +124,7 @@ class DatabaseDesk:
         """Say whether another order that looks the same may be at the venue under an id we do not know."""
         query = (
             "SELECT 1 FROM orders_attempt a JOIN orders_order o ON o.id = a.order_id WHERE a.account_id = %s "
-            "AND a.outcome IN ('', 'unknown') AND a.resolved_at IS NULL AND o.id <> %s AND o.venue_order_id = '' "
+            f"AND {_IN_DOUBT} AND o.id <> %s AND o.venue_order_id = '' "
             "AND (o.symbol, o.side, o.type, o.quantity) = (%s, %s, %s, %s) AND o.price IS NOT DISTINCT FROM %s LIMIT 1"
         )
         shape = (order.symbol, order.side, order.type, order.quantity, order.price)

@@ -96,3 +96,20 @@ def test_an_absent_order_that_shows_up_is_ours_again(account: Account) -> None:
     assert find(account, report("open", venue_client_id=client_id)) == order
     apply(order, report("open", venue_client_id=client_id))
     assert (order.status, order.reason_code) == ("open", "")
+
+
+def test_a_twin_is_one_in_doubt_that_looks_the_same_and_has_no_venue_id(account: Account) -> None:
+    order, twin = sending(account), sending(account)
+    stored = store.Store()
+
+    def has_twin() -> bool:
+        with store.transaction() as books:
+            return stored.has_twin_in_doubt(books.order(order.pk))
+
+    assert has_twin()
+    Order.objects.filter(pk=twin.pk).update(price=None)
+    assert not has_twin()
+    Order.objects.filter(pk=order.pk).update(price=None)
+    assert has_twin(), "both at market"
+    Order.objects.filter(pk=twin.pk).update(venue_order_id="v-9")
+    assert not has_twin()
