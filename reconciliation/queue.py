@@ -146,7 +146,7 @@ def sides(row: Break) -> list[dict[str, Any]]:
         {
             "label": label,
             "note": note,
-            "text": text if row.delta is None else _grouped(text),
+            "text": text if row.delta is None else decimals.grouped(text),
             "differs": label != "Ours" and bool(text) and _figure(text) != ours,
         }
         for label, note, text in told
@@ -164,11 +164,6 @@ def _figure(text: str) -> Decimal | str:
         return decimals.parse(first)
     except ValueError:
         return text
-
-
-def _grouped(text: str) -> str:
-    words = [_figure(word) for word in text.split(" ")]
-    return " ".join(word if isinstance(word, str) else f"{word:,f}".replace("-", "−") for word in words)
 
 
 def _moment(at: datetime | None) -> str:

@@ -61,6 +61,17 @@ def write(number: Decimal | None) -> str | None:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def grouped(text: str) -> str:
+    """Write every plain number of a text with its thousands apart and a real minus, every digit kept; words stay as they are."""
+    words = []
+    for word in text.split(" "):
+        try:
+            words.append(f"{parse(word):,f}".replace("-", "−"))
+        except ValueError:
+            words.append(word)
+    return " ".join(words)
+
+
 def is_multiple(number: Decimal, step: Decimal) -> bool:
     """Say whether number lies on the grid of step; a step of zero allows every number."""
     return step == 0 or CONTEXT.remainder(number, step) == 0

@@ -109,3 +109,12 @@ def test_every_thread_computes_with_enough_digits() -> None:
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         assert pool.submit(multiply).result() == multiply() == (60, SMALLEST)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("1234567.000000000000000001", "1,234,567.000000000000000001"), ("-1000", "−1,000"), ("999", "999"), ("", ""),
+     ("1500 at 20000.5", "1,500 at 20,000.5"), ("open 1e9", "open 1e9"), ("2026-11-30", "2026-11-30")],
+)  # fmt: skip
+def test_thousands_stand_apart_and_no_digit_is_lost(text: str, shown: str) -> None:
+    assert decimals.grouped(text) == shown

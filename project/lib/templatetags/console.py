@@ -8,6 +8,8 @@ from typing import Any
 
 from django import template
 
+from project.lib import decimals
+
 register = template.Library()
 DECIMALS_SHOWN = 8
 _DUST = Decimal(1).scaleb(-DECIMALS_SHOWN)
@@ -40,6 +42,12 @@ def figure(number: Decimal | None) -> str:
         return f"{'−' if number < 0 else ''}<{_DUST:f}"
     whole = format(number.quantize(_DUST, ROUND_HALF_EVEN), ",f").rstrip("0").rstrip(".")
     return whole.replace("-", "−") if whole not in {"", "-0"} else "0"
+
+
+@register.filter
+def grouped(text: str | None) -> str:
+    """Write the numbers of a text to the last digit, with thousands apart; nothing is a dash."""
+    return "—" if text is None else decimals.grouped(text)
 
 
 @register.filter
