@@ -53,7 +53,7 @@ def test_what_only_grows_is_neither_changed_nor_deleted() -> None:
         (Posting, "memo"), (Fill, "source"), (OrderEvent, "source"), (AuditEntry, "actor"), (BreakEvent, "actor"),
     ):  # fmt: skip
         table = model._meta.db_table
-        before = list(model._default_manager.values_list("pk", field))
+        before = list(model._default_manager.order_by("pk").values_list("pk", field))
         assert before
         for query in (f"UPDATE {table} SET {field} = 'other'", f"DELETE FROM {table}"):
             with (
@@ -62,4 +62,4 @@ def test_what_only_grows_is_neither_changed_nor_deleted() -> None:
                 connection.cursor() as cursor,
             ):
                 cursor.execute(query)
-        assert list(model._default_manager.values_list("pk", field)) == before
+        assert list(model._default_manager.order_by("pk").values_list("pk", field)) == before

@@ -212,13 +212,16 @@ def test_a_posting_too_few_or_too_many_is_found() -> None:
 def test_a_trade_no_event_books_and_one_booked_twice_are_named() -> None:
     account = make_account()
     life(account, random.Random(5))
-    event = account.events.filter(kind="fill").first()
+    event = account.events.filter(kind="fill").order_by("sequence").first()
     assert event
     code, said = with_changed(lambda: account.events.filter(pk=event.pk).update(kind="noted"))
     assert code == 1 and f"fill {event.data['fill']} of account {account.code} has no event" in said
-    others = account.events.filter(kind="fill").exclude(pk=event.pk)
-    code, said = with_changed(lambda: others.filter(pk=others[0].pk).update(data=event.data))
-    assert code == 1 and f"fill {event.data['fill']} of account {account.code} is booked twice" in said
+    others = account.events.filter(kind="fill").exclude(pk=event.pk).order_by("sequence")
+    for other in (others.first(), others.last()):  # right behind it, and with every other trade in between
+        assert other
+        code, said = with_changed(partial(others.filter(pk=other.pk).update, data=event.data))
+        again = f"is booked twice, again by event {other.sequence}"
+        assert code == 1 and f"fill {event.data['fill']} of account {account.code} {again}" in said
 
 
 @given(st.integers(-(10**40), 10**40), st.integers(-(10**20), 10**20).filter(bool))

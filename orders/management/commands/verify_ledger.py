@@ -45,6 +45,10 @@ BOOKED = (  # in the order in which they were booked, which the log keeps
     "LEFT JOIN orders_orderevent e ON e.account_id = f.account_id AND e.kind IN ('fill', 'late_fill') "
     "AND (e.data->>'fill')::uuid = f.id ORDER BY f.account_id, e.sequence, f.id"
 )
+BOOKED_TWICE = (
+    "SELECT (data->>'fill')::uuid::text FROM orders_orderevent WHERE kind IN ('fill', 'late_fill') "
+    "GROUP BY account_id, (data->>'fill')::uuid HAVING count(*) > 1"
+)
 
 
 class Posting(NamedTuple):
@@ -308,14 +312,16 @@ def parts_of(symbol: str) -> tuple[str, str, str]:
 def positions() -> Iterator[str]:
     """Yield the positions that are not what their fills fold to."""
     folded: dict[Key, Holding] = {}
-    before: str | None = None
+    twice = {row[0] for row in rows(BOOKED_TWICE)}  # wherever in the log: its events may stand far apart
+    seen: set[str] = set()
     for fill, account, symbol, side, quantity, price, realised_pnl, sequence in rows(BOOKED):
         if sequence is None:
             yield f"fill {fill} of account {account} has no event that books it"
-        if fill == before:
+        if fill in seen:
             yield f"fill {fill} of account {account} is booked twice, again by event {sequence}"
             continue
-        before = fill
+        if fill in twice:
+            seen.add(fill)
         signed = scaled(quantity) if side == "buy" else -scaled(quantity)
         key = (account, symbol)
         folded[key] = after(folded.get(key, Holding()), symbol, signed, scaled(price), scaled(realised_pnl))
