@@ -148,7 +148,7 @@ def journal_of(page: Page, cost: Decimal) -> None:
     for number, (amount, memo) in enumerate(
         ((cost, "twice in the venue's total"), (CUSTODY, "by letter"), (UNKNOWN, REASON))
     ):
-        said = re.escape(plain(amount))
+        said = re.escape(figure(amount))
         expect(legs.nth(2 * number)).to_contain_text(re.compile(rf"Venue\s*{said}\s*USDT"))
         expect(legs.nth(2 * number + 1)).to_contain_text(re.compile(rf"Fees\s*{said}\s*USDT"))
         if memo != REASON or "/approvals/" in page.url:
@@ -160,7 +160,7 @@ def request_it(page: Page, cost: Decimal) -> None:
     page.select_option("#counter-book", "fees")
     page.get_by_role("button", name="Preview").click()
     journal_of(page, cost)
-    expect(page.locator("[data-difference] td").nth(0)).to_have_text(f"-{plain(cost + CUSTODY + UNKNOWN)}")
+    expect(page.locator("[data-difference] td").nth(0)).to_have_text(figure(-(cost + CUSTODY + UNKNOWN)))
     expect(page.locator("[data-difference] td").nth(2)).to_have_text("0")
     page.fill("#adjust-reason", REASON)
     page.get_by_role("button", name="Request approval").click()
