@@ -41,13 +41,10 @@ FILLS = (
 )
 TRANSFERS = "SELECT id::text, account_id, venue_transfer_id, kind, asset, amount, fee FROM orders_transfer ORDER BY id"
 BOOKED = (  # in the order in which they were booked, which the log keeps
-    "SELECT f.id::text, f.account_id, f.symbol, f.side, f.quantity, f.price, f.realised_pnl, e.sequence FROM orders_fill f "
+    "SELECT f.id::text, f.account_id, f.symbol, f.side, f.quantity, f.price, f.realised_pnl, e.sequence, "
+    "row_number() OVER (PARTITION BY f.id ORDER BY e.sequence) > 1 FROM orders_fill f "
     "LEFT JOIN orders_orderevent e ON e.account_id = f.account_id AND e.kind IN ('fill', 'late_fill') "
     "AND (e.data->>'fill')::uuid = f.id ORDER BY f.account_id, e.sequence, f.id"
-)
-BOOKED_TWICE = (
-    "SELECT (data->>'fill')::uuid::text FROM orders_orderevent WHERE kind IN ('fill', 'late_fill') "
-    "GROUP BY account_id, (data->>'fill')::uuid HAVING count(*) > 1"
 )
 
 
@@ -312,16 +309,12 @@ def parts_of(symbol: str) -> tuple[str, str, str]:
 def positions() -> Iterator[str]:
     """Yield the positions that are not what their fills fold to."""
     folded: dict[Key, Holding] = {}
-    twice = {row[0] for row in rows(BOOKED_TWICE)}  # wherever in the log: its events may stand far apart
-    seen: set[str] = set()
-    for fill, account, symbol, side, quantity, price, realised_pnl, sequence in rows(BOOKED):
+    for fill, account, symbol, side, quantity, price, realised_pnl, sequence, is_again in rows(BOOKED):
         if sequence is None:
             yield f"fill {fill} of account {account} has no event that books it"
-        if fill in seen:
+        if is_again:
             yield f"fill {fill} of account {account} is booked twice, again by event {sequence}"
             continue
-        if fill in twice:
-            seen.add(fill)
         signed = scaled(quantity) if side == "buy" else -scaled(quantity)
         key = (account, symbol)
         folded[key] = after(folded.get(key, Holding()), symbol, signed, scaled(price), scaled(realised_pnl))

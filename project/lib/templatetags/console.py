@@ -45,9 +45,9 @@ def figure(number: Decimal | None) -> str:
 
 
 @register.filter
-def grouped(text: str | None) -> str:
-    """Write the numbers of a text to the last digit, with thousands apart; nothing is a dash."""
-    return "—" if text is None else decimals.grouped(text)
+def grouped(text: str | None) -> str | None:
+    """Write the numbers of a text to the last digit, with thousands apart; None stays None, for default_if_none."""
+    return None if text is None else decimals.grouped(text)
 
 
 @register.filter
