@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, Q, Sum
+from django.template.defaultfilters import pluralize
 
 from orders import ledger, states, valuation
 from orders.models import Balance, DeadLetter, Order, Position, Posting
@@ -113,7 +114,8 @@ def unsettled(account: Account) -> str:
     letters = DeadLetter.objects.filter(account=account, status=DeadLetter.Status.OPEN).count()
     if counted["unproven"] or letters:
         return (
-            f"the account has {counted['unproven']} orders without a proven outcome and {letters} open dead letters; "
+            f"the account has {counted['unproven']} order{pluralize(counted['unproven'])} without a proven outcome and "
+            f"{letters} open dead letter{pluralize(letters)}; "
             "settle them first, for any of them may be the difference"
         )
     if counted["alive"] and (frozen := _frozen(account)):
