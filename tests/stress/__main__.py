@@ -21,7 +21,7 @@ from tests.flows.client import wait_for
 from tests.stress import fleet, report
 
 READY_SECONDS_MAX = 180.0
-DRAINED_SECONDS_MAX = 60.0
+DRAINED_SECONDS_MAX = 300.0  # a machine too slow for the rate ends with the rate it had, not without a figure
 # So long wait other requests of a key behind one; the same as in venues.adapters.client, which needs Django to be set up.
 HELD_SECONDS = 1.0
 # A little above what is wanted, so that the client's own waits do not decide.
