@@ -171,7 +171,9 @@ def _beside(month: Month) -> None:
         ]
         ways: dict[str, Callable[[], int]] = {
             "bare DuckDB": lambda: len(link.execute(BARE).fetchall()),
-            "ours": lambda: _judged(month, columnar.judge(month.account, *columnar.differing(link), reading)),
+            "ours": lambda: _judged(
+                month, columnar.judge(month.account, *columnar.differing(link, month.account)[1:], reading)
+            ),
             "pandas outer merge": lambda: _by_pandas(*frames),
             "Python dictionary": lambda: _by_dictionary(*rows),
             "PostgreSQL full join": lambda: _by_postgres(ours, theirs),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,15 +42,23 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 # What facts call equal, and compare_fills with them: a fee asset counts where the venue names a fee.
 _DIFFERING = """
 CREATE OR REPLACE TEMP TABLE differing AS
-SELECT DISTINCT coalesce(o.symbol, t.symbol) AS symbol, coalesce(o.venue_trade_id, t.venue_trade_id) AS venue_trade_id
+SELECT o.symbol, o.venue_trade_id, o.side, t.symbol AS told_symbol, t.venue_trade_id AS told_trade_id, t.rowid AS told_row
 FROM ours o FULL JOIN theirs t ON o.venue_trade_id = t.venue_trade_id AND o.symbol = t.symbol AND o.side = t.side
 WHERE o.price IS DISTINCT FROM t.price OR o.quantity IS DISTINCT FROM t.quantity OR o.fee IS DISTINCT FROM t.fee
     OR (o.fee_asset IS DISTINCT FROM t.fee_asset AND t.fee <> 0)
 """
-# Every row of theirs with such a name, also one that is the same as ours: rows of one name are judged together.
-_TOLD_OF = f"""
+_PAIRED = """
+SELECT symbol, venue_trade_id, side, coalesce(symbol, told_symbol), coalesce(venue_trade_id, told_trade_id) FROM differing
+"""
+_TOLD = f"""
 SELECT {", ".join(f"t.{name}" for name in COLUMNS)}, t.executed_at FROM theirs t
-SEMI JOIN differing d ON t.venue_trade_id = d.venue_trade_id AND t.symbol = d.symbol
+WHERE t.rowid IN (SELECT told_row FROM differing)
+"""
+# Every row of theirs with such a name, also one that is the same as ours: rows of one name are judged together.
+_TOLD_OF_NAMES = f"""
+SELECT {", ".join(f"t.{name}" for name in COLUMNS)}, t.executed_at FROM theirs t
+SEMI JOIN differing d ON t.venue_trade_id = coalesce(d.venue_trade_id, d.told_trade_id)
+    AND t.symbol = coalesce(d.symbol, d.told_symbol)
 """
 
 
@@ -100,33 +108,41 @@ def compare(
     Raises NotComparable when a side cannot be read whole, or when so much differs that they cannot be the same account's.
     """
     if _has_many(ours) or _has_many(theirs):
-        names, told, mine, other = _by_columns(ours, theirs)
+        names, booked, told, mine, other = _by_columns(account, ours, theirs)
     else:
         told = [_report(row) for row in sql.rows(theirs.query, *theirs.parameters)]
         listed = sql.rows(f"SELECT symbol, venue_trade_id FROM ({ours.query}) AS side", *ours.parameters)
         names, mine, other = {(row.symbol, row.venue_trade_id) for row in told} | set(listed), len(listed), len(told)
+        booked = sides.fills_named(account.code, names)
     if len(names) > NAMES_MAX:
         raise _apart(len(names), max(mine, other))
-    return Compared(judge(account, names, told, reading, is_proved), mine, other, len(names))
+    return Compared(judge(account, booked, told, reading, is_proved), mine, other, len(names))
 
 
 def judge(
-    account: Account, names: Collection[Name], told: list[FillReport], reading: facts.Reading,
+    account: Account, booked: list[Fill], told: list[FillReport], reading: facts.Reading,
     is_proved: Callable[[Fill], bool] | None = None,
 ) -> facts.Comparison:  # fmt: skip
-    """Compare every row of these names with our fills of them, whenever those were executed."""
-    booked = sides.fills_named(account.code, names)
+    """Compare rows of theirs with our fills of the same names, whenever those were executed."""
     again = [_report_of(fill) for fill in booked if is_proved and is_proved(fill)]
     return sides.judged_fills(account, reading, booked, told + again)
 
 
-def differing(link: duckdb.DuckDBPyConnection) -> tuple[set[Name], list[FillReport]]:
-    """Return the names of the trades that are not the same in the tables `ours` and `theirs`, and their rows in `theirs`."""
+def differing(link: duckdb.DuckDBPyConnection, account: Account) -> tuple[set[Name], list[Fill], list[FillReport]]:
+    """Return what is not the same in the tables `ours` and `theirs`: the names of the trades, our fills and their rows of them.
+
+    Of more than NAMES_MAX names nothing else is read.
+    """
     link.execute(_DIFFERING)
-    names = set(link.execute("SELECT symbol, venue_trade_id FROM differing").fetchall())
+    rows = link.execute(_PAIRED).fetchall()
+    names = {row[3:] for row in rows}
     if len(names) > NAMES_MAX:
-        return names, []
-    return names, [_report(row) for row in link.execute(_TOLD_OF).fetchall()]
+        return names, [], []
+    booked, paired = sides.fills_named(account.code, names), {row[:3] for row in rows}
+    # A fill of ours beside those that differ may have its like in theirs: only then they are searched for the names.
+    is_paired = all((fill.symbol, fill.venue_trade_id, fill.side) in paired for fill in booked)
+    told = link.execute(_TOLD if is_paired else _TOLD_OF_NAMES).fetchall()
+    return names, booked, [_report(row) for row in told]
 
 
 def copy(folder: Path, table: str, side: Side) -> int:
@@ -159,7 +175,7 @@ def opened(folder: Path) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={**_SETTINGS, "temp_directory": str(folder / "spilt")})
 
 
-def _by_columns(ours: Side, theirs: Side) -> tuple[set[Name], list[FillReport], int, int]:
+def _by_columns(account: Account, ours: Side, theirs: Side) -> tuple[set[Name], list[Fill], list[FillReport], int, int]:
     with tempfile.TemporaryDirectory(prefix="gapless-compare-") as name:
         folder = Path(name)
         try:
@@ -171,7 +187,7 @@ def _by_columns(ours: Side, theirs: Side) -> tuple[set[Name], list[FillReport], 
                         f"Of {counts[0]} and {counts[1]} trades only {loaded[0]} and {loaded[1]} were read. Nothing was "
                         "concluded and our books are as they were. Repeat it."
                     )
-                return *differing(link), counts[0], counts[1]
+                return *differing(link, account), counts[0], counts[1]
         except (duckdb.Error, OSError) as problem:
             raise NotComparable(
                 f"The trades could not be put side by side ({problem}). Nothing was concluded and our books are as they were. "

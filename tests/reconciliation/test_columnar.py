@@ -125,6 +125,12 @@ def test_a_trade_told_twice_with_other_content_differs(owner: Account) -> None:
     assert difference.delta == Decimal("0.000000000000000001")
 
 
+def test_a_trade_told_with_both_sides_and_booked_with_one_is_missing_and_not_turned(owner: Account) -> None:
+    snapshot = clean_read(owner, 30)
+    snapshot.rows += [{**snapshot.rows[4], "side": "sell"}]
+    assert kinds(by_columns(snapshot)) == [("fill_missing_here", "BTC/USDT T4 sell")]
+
+
 @pytest.mark.parametrize(
     "name", ['a"b', "a,b", "a\nb", "a\r\nb", "\\N", "", " ", "NULL", "#1", "é\x1f", "'; DROP TABLE ours; --"]
 )
