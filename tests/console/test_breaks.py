@@ -291,6 +291,6 @@ def test_ages_recurrence_and_tolerance_are_told(sign_in: SignIn) -> None:
     second = drift(account, "1.5", 40, 30)
     page = html.unescape(sign_in("viewer").get(f"/breaks/{second.pk}/").content.decode())
     assert f"/breaks/{first.pk}/" in page and "resolved 1 time" in page
-    assert "±0.5 BTC" in page and "30000 USD" in page and "not told" in page
+    assert "±0.5 BTC" in page and "30,000 USD" in page and "not told" in page
     Break.objects.update(due_at=clock.now() - timedelta(minutes=3))
     assert "data-overdue" in sign_in("viewer").get("/breaks/").content.decode()
