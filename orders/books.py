@@ -24,6 +24,7 @@ from orders.rows import (
     TradeKey,
     TransferRow,
 )
+from orders.told import Told
 from project.lib import clock, ids
 from risk.checks import Facts
 
@@ -67,6 +68,7 @@ class Books:
         self.changed_positions: dict[tuple[str, str], tuple[PositionRow, PositionRow]] = {}
         self.anomalies: list[AnomalyRow] = []
         self.begun: dict[uuid.UUID, OrderRow] = {}
+        self.told = Told()
         self.announcements: dict[tuple[str, str, str], Announcement] = {}
         self.gates: dict[str, tuple[int, int | None]] = {}
         self.wakes: set[str] = set()
@@ -376,7 +378,7 @@ class Books:
         return bool(
             self.new_orders or self.changed_orders or self.new_attempts or self.changed_attempts or self.new_letters
             or self.changed_letters or self.changed_intents or self.new_intents or self.events or self.fills or self.postings
-            or self.changed_positions or self.anomalies or self.announcements or self.gates or self.wakes
+            or self.changed_positions or self.anomalies or self.announcements or self.gates or self.wakes or self.told
         )  # fmt: skip
 
     def _is_changing(self, order: OrderRow) -> bool:

@@ -14,7 +14,7 @@ from django.db.models import Count, Max
 
 from orders import balance_notes, position_notes, pretrade, states
 from orders.detectors import DETECTED_ON, DETECTED_WITHIN
-from orders.models import Anomaly, Balance, DeadLetter, Fill, Intent, Order
+from orders.models import Anomaly, DeadLetter, Fill, Intent, Order
 from orders.ports import AtVenue, Waiting
 from orders.rows import AccountView, BalanceView, CredentialView, IntentRow, OrderRow
 from orders.triggers import ARMED, HELD_BACK
@@ -207,13 +207,11 @@ class DatabaseDesk:
 
     def balances(self, account: str, assets: Sequence[str]) -> Mapping[str, BalanceView]:
         """Return both sides per asset, of those that either side has ever named."""
-        return {
-            row.asset: BalanceView(
-                total=row.total, venue_total=row.venue_total, difference_confirmed=row.difference,
-                difference_confirmed_at=row.difference_confirmed_at,
-            )
-            for row in Balance.objects.filter(account_id=account, asset__in=list(assets))
-        }  # fmt: skip
+        query = (
+            "SELECT asset, total, venue_total, difference, difference_confirmed_at FROM orders_balance "
+            "WHERE account_id = %s AND asset = ANY(%s)"
+        )
+        return {asset: BalanceView(*view) for asset, *view in sql.rows(query, account, list(assets))}
 
     def note_balances(
         self, account: str, reports: Sequence[BalanceReport], *, requested_at: datetime, is_whole: bool
@@ -284,15 +282,6 @@ class DatabaseDesk:
     def store_prices(self, venue: str, prices: Mapping[str, Decimal]) -> None:
         """Keep last prices."""
         instruments.store_prices(Venue(code=venue), prices)
-
-    def keep_frames(self, account: str, frames: Sequence[tuple[str, datetime]]) -> None:
-        """Keep raw stream frames."""
-        bodies, times = [body for body, _ in frames], [at for _, at in frames]
-        sql.run(
-            "INSERT INTO venues_rawframe (account_id, channel, received_at, body, error) "
-            "SELECT %s, 'stream', f.at, f.body, '' FROM unnest(%s::timestamptz[], %s::text[]) AS f(at, body)",
-            account, times, bodies,
-        )  # fmt: skip
 
     def keep_session(self, account: str, session: Session) -> None:
         """Keep how a stream's session stands; one that has ended is left alone."""

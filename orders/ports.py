@@ -165,9 +165,6 @@ class Desk(Protocol):
     def store_prices(self, venue: str, prices: Mapping[str, Decimal]) -> None:
         """Keep last prices."""
 
-    def keep_frames(self, account: str, frames: Sequence[tuple[str, datetime]]) -> None:
-        """Keep raw stream frames."""
-
     def keep_session(self, account: str, session: Session) -> None:
         """Keep how a stream's session stands; one that has ended is left alone."""
 

@@ -238,7 +238,7 @@ class PositionRow:
     realised_pnl: Decimal = ZERO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class BalanceView:
     """Our total of an asset beside the venue's last word, and since when their difference has been confirmed the same."""
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
+from orders import balance_notes
 from orders.books import Books, Conflict, Fenced
 from orders.cache import Aggregate, Cache
 from orders.desk import DatabaseDesk
@@ -94,6 +95,7 @@ POSITIONS = sql.table(
     "orders_position", account="text account_id", symbol="text", quantity="numeric", entry_price="numeric",
     realised_pnl="numeric",
 )  # fmt: skip
+FRAMES = sql.table("venues_rawframe", account="text account_id", received_at="timestamptz", body="text")
 HELD = sql.table("orders_position", quantity="numeric", realised_pnl="numeric")
 _ORDER_INSERT = ORDERS.insert()
 _ORDER_UPDATE = sql.counting(
@@ -110,6 +112,7 @@ _INTENT_INSERT = NEW_INTENTS.insert()
 _INTENT_UPDATE = INTENTS.update(("done_at", "result"))
 _FILL_INSERT, _POSTING_INSERT, _ANOMALY_INSERT = FILLS.insert(), POSTINGS.insert(), ANOMALIES.insert()
 _TRANSFER_INSERT = TRANSFERS.insert()
+_FRAME_INSERT = f"INSERT INTO venues_rawframe ({FRAMES.read()}, channel, error) SELECT {FRAMES.chosen()}, 'stream', '' FROM {FRAMES.unnested()}"
 _TOTALS = (
     "INSERT INTO orders_balance (account_id, asset, total, updated_at) "
     "SELECT v.*, now() FROM unnest($1::text[], $2::text[], $3::numeric[]) AS v "
@@ -327,6 +330,8 @@ def _write_money(flush: sql.Flush, books: Books) -> None:
         flush.add(_TRANSFER_INSERT, TRANSFERS.values(books.transfers))
     if books.postings:
         flush.add(_POSTING_INSERT, POSTINGS.values(books.postings))
+    if books.told.balances:  # first: their distance is told from the totals as they stood before
+        flush.add(*balance_notes.told(books.told.balances))
     if books.totals:
         keys = sorted(books.totals)
         amounts = sql.array((books.totals[key] for key in keys), "numeric")
@@ -341,6 +346,8 @@ def _write_money(flush: sql.Flush, books: Books) -> None:
 
 
 def _write_log(flush: sql.Flush, books: Books) -> None:
+    if books.told.frames:
+        flush.add(_FRAME_INSERT, FRAMES.values(books.told.frames))
     by_account: dict[str, list[EventRow]] = {}
     for event in books.events:
         by_account.setdefault(event.account, []).append(event)

@@ -176,8 +176,7 @@ class Stream:
 
     def _take(self, batch: list[Item], books: Books) -> sweeps.Unmatched:
         account, store = self._service.account, books.store
-        if frames := [(doubts.storable(item.body), item.received_at) for item in batch if item.body]:
-            books.later(lambda: store.keep_frames(account, frames))
+        books.told.note_frames(account, ((doubts.storable(item.body), item.received_at) for item in batch if item.body))
         for session in {item.session.id: item.session for item in batch if item.session is not None}.values():
             books.later(partial(store.keep_session, account, session))
         reports = [report for item in batch for report in item.reports]

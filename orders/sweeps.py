@@ -83,7 +83,7 @@ async def balances(service: Service, *, reason: str) -> Read:
 
     def take(books: Books) -> None:
         if read.status == "good":
-            _note_balances(books, service, read.rows, read.requested_at, is_whole=True)
+            _note_balances(books, service, read)
         _capture(books, service, BALANCES, read, reason, sequence)
 
     await service.writer.run_until_committed(take)
@@ -254,7 +254,8 @@ def apply_reports(books: Books, service: Service, reports: Iterable[Report], *, 
     _prefetch(books, service.account, statements)
     for report in sorted(statements, key=lambda report: not isinstance(report, FillReport)):
         if isinstance(report, BalanceReport):
-            _note_balances(books, service, [report], received_at, is_whole=False)
+            books.told.note_balance(service.account, report, received_at)
+            books.announce("balances", "balances.reported", service.account, account=service.account)
             service.assets_told.add(report.asset)
             service.balances_told.set()
         elif isinstance(report, Malformed):
@@ -363,11 +364,11 @@ def _fills_plan(books: Books, service: Service) -> tuple[datetime, tuple[str, ..
     return since, symbols, books.store.event_sequence(service.account)
 
 
-def _note_balances(
-    books: Books, service: Service, reports: Sequence[BalanceReport], requested_at: datetime, *, is_whole: bool
-) -> None:
+def _note_balances(books: Books, service: Service, read: Read) -> None:
     account, note = service.account, books.store.note_balances
-    books.later(lambda: note(account, reports, requested_at=requested_at, is_whole=is_whole))
+    if told := books.told.balances.pop(account, None):  # said before the list, and so not the last word
+        books.later(lambda: note(account, [*told.by_asset.values()], requested_at=told.received_at, is_whole=False))
+    books.later(lambda: note(account, read.rows, requested_at=read.requested_at, is_whole=True))
     books.announce("balances", "balances.reported", account, account=account)
 
 

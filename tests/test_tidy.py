@@ -18,7 +18,7 @@ PURE = {
     *(path.relative_to(ROOT).as_posix() for path in (ROOT / "venues/facts").glob("[a-z]*.py")),
     "venues/messages.py", "venues/errors.py", "venues/breaker.py", "venues/capabilities.py", "venues/matrix.py",
     "venues/exchanges.py", "venues/handbook.py", "venues/symbols.py",
-    "risk/checks.py", "orders/states.py", "orders/requests.py", "orders/proof.py", "orders/cache.py", "orders/rows.py",
+    "risk/checks.py", "orders/states.py", "orders/requests.py", "orders/proof.py", "orders/cache.py", "orders/rows.py", "orders/told.py",
     "orders/group_requests.py", "orders/ladder.py", "orders/legs.py", "orders/trades.py",
     "orders/books.py", "orders/ports.py", "orders/events.py", "orders/doubts.py", "orders/ledger.py", "orders/matching.py",
     "orders/service.py", "orders/submission.py", "orders/cancellation.py", "orders/amendment.py", "orders/resolver.py",

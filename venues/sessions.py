@@ -5,31 +5,38 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db.models import F
 
+from project.lib import sql
 from venues.models import Account, StreamSession
 from venues.streams import MEANINGS, Session, StreamReason, uptime
 
 WINDOW = timedelta(hours=24)
 SEEN_WITHIN = timedelta(seconds=15)
 _DETAIL_CHARACTERS_MAX = 100
+_SESSIONS = sql.table(
+    "venues_streamsession", id="uuid", kind="text", symbol="text", connected_at="timestamptz", tries="int", reconnect_ms="bigint",
+    live_at="timestamptz", healed_ms="bigint", ended_at="timestamptz", reason="text", detail="text", frames="bigint",
+    dropped="bigint", resyncs="int", last_message_at="timestamptz", seen_at="timestamptz",
+)  # fmt: skip
+_NO_REASON = "coalesce(v.reason, '')"  # of a session that still stands
+_KEPT = (
+    f"INSERT INTO venues_streamsession AS s (account_id, {_SESSIONS.read()}) "
+    f"SELECT $1::text, {_SESSIONS.chosen().replace('v.reason', _NO_REASON)} FROM {_SESSIONS.unnested(first=2)} ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(f"{column} = EXCLUDED.{column}" for _, column, _ in _SESSIONS.columns if column != "id")
+    + " WHERE s.ended_at IS NULL"
+)
 
 
 def keep(account: str, session: Session) -> None:
     """Write down how a session stands. What is known to have ended keeps its end."""
-    values = {
-        "kind": session.kind, "symbol": session.symbol, "connected_at": session.connected_at, "tries": session.tries,
-        "reconnect_ms": session.reconnect_ms, "live_at": session.live_at, "healed_ms": session.healed_ms,
-        "ended_at": session.ended_at, "reason": session.reason or "", "detail": session.detail[:_DETAIL_CHARACTERS_MAX],
-        "frames": session.frames, "dropped": session.dropped, "resyncs": session.resyncs,
-        "last_message_at": session.last_message_at, "seen_at": session.seen_at,
-    }  # fmt: skip
-    row, is_new = StreamSession.objects.get_or_create(pk=session.id, defaults={"account_id": account, **values})
-    if not is_new:
-        StreamSession.objects.filter(pk=row.pk, ended_at=None).update(**values)
+    row = replace(session, detail=session.detail[:_DETAIL_CHARACTERS_MAX])
+    flush = sql.Flush()
+    flush.add(_KEPT, [account.encode(), *_SESSIONS.values([row])])
+    flush.send()
 
 
 def end_left_open(account: str) -> None:

@@ -298,9 +298,6 @@ class MemoryDesk:
         for symbol, price in sorted(prices.items()):
             self.database.put(self.database.prices, (venue, symbol), price)
 
-    def keep_frames(self, account: str, frames: Sequence[tuple[str, datetime]]) -> None:
-        """Keep raw stream frames: nothing reads them."""
-
     def keep_session(self, account: str, session: Session) -> None:
         """Keep how a stream's session stands: nothing in the core reads it."""
 

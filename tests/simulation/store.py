@@ -170,6 +170,8 @@ class MemoryStore(MemoryDesk):
     def _post(self, books: Books) -> None:
         for posting in books.postings:
             self.database.append(self.database.postings, posting)
+        for account, told in books.told.balances.items():
+            self.note_balances(account, [*told.by_asset.values()], requested_at=told.received_at, is_whole=False)
         for key in sorted(books.totals):
             row = self.database.balances.get(key) or BalanceRecord()
             self.database.put(self.database.balances, key, replace(row, total=row.total + books.totals[key]))
